@@ -1,0 +1,62 @@
+"""Write data/sample anew, byte for byte the same each time:  python data/make_samples.py [FOLDER]"""
+
+import random
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+import course_samples
+import invoice_samples
+
+SAMPLE = Path(__file__).resolve().parent / "sample"
+README = """\
+# Sample landing files
+
+Invented, small, and full of the traps that real deliveries hold. Written by `python data/make_samples.py`; every
+company and author is made up. Tests hold what must happen; `lib/` knows nothing of these files.
+
+## `courses/`: a database extract with an XML column
+
+`courses_full.parquet` comes first, `courses_updates.parquet` later. Columns: `course_id` bigint, `course_name` string,
+`study_material_info` binary (an XML document), `updated_at` timestamp (UTC). Courses 1 to 33 are ordinary; 3 and 8
+change with the updates, 31 to 33 come with them.
+
+{courses}
+## `invoices/`: UBL 2.1 invoices and credit notes, one file each
+
+{invoices}"""
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    lines = [list(head), ["---"] * len(list(head)), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def write_samples(folder: Path) -> None:
+    """Write every sample file and their README below `folder`, which is emptied first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "courses").mkdir(parents=True)
+    for name, rows in course_samples.deliveries(random.Random(2026)).items():
+        # Without the Arrow schema and pandas' metadata: nothing in the files but what another system would write.
+        pq.write_table(rows, folder / "courses" / name, store_schema=False, compression="zstd")
+    invoices = invoice_samples.folder()
+    for name, (content, _, _) in invoices.items():
+        path = folder / "invoices" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    text = README.format(
+        courses=table(("course", "trap", "what must happen"), course_samples.listed()),
+        invoices=table(
+            ("file", "what is special", "what must happen"),
+            ((f"`{name}`", what, then) for name, (_, what, then) in invoices.items()),
+        ),
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_samples(Path(sys.argv[1]) if len(sys.argv) > 1 else SAMPLE)

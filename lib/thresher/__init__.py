@@ -1,0 +1,67 @@
+"""Thresher: take what legacy systems deliver, thresh it into clean tables, build star schemas, render reports.
+
+    import thresher as th
+    lake = th.Lake("lake")
+    lake.sql("select … from curated.courses")
+
+The modules follow the way of the data: `th.ingest`, `th.flatten`, `th.dedupe`, `th.star`; `th.xml` parses documents.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from thresher import dedupe, errors, flatten, ingest, plots, star, xml
+    from thresher.counts import Counts
+    from thresher.engines.spark import session as spark
+    from thresher.frame import Frame
+    from thresher.lake import Lake
+    from thresher.landing import Landing
+    from thresher.queries import query
+
+__version__ = "0.1.0"
+
+# Loaded when first used: the command line answers before pandas, pyarrow and DuckDB are in memory.
+_PLACES = {
+    "Counts": ("thresher.counts", "Counts"),
+    "Frame": ("thresher.frame", "Frame"),
+    "Lake": ("thresher.lake", "Lake"),
+    "Landing": ("thresher.landing", "Landing"),
+    "dedupe": ("thresher.dedupe", None),
+    "errors": ("thresher.errors", None),
+    "flatten": ("thresher.flatten", None),
+    "ingest": ("thresher.ingest", None),
+    "plots": ("thresher.plots", None),
+    "query": ("thresher.queries", "query"),
+    "spark": ("thresher.engines.spark", "session"),
+    "star": ("thresher.star", None),
+    "xml": ("thresher.xml", None),
+}
+
+__all__ = [
+    "Counts",
+    "Frame",
+    "Lake",
+    "Landing",
+    "dedupe",
+    "errors",
+    "flatten",
+    "ingest",
+    "plots",
+    "query",
+    "spark",
+    "star",
+    "xml",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'thresher' has no attribute {name!r}; it has {', '.join(__all__)}")
+    module, attribute = _PLACES[name]
+    found = import_module(module)
+    return getattr(found, attribute) if attribute else found
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

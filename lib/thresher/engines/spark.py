@@ -1,0 +1,314 @@
+"""The scale-out engine: Apache Spark by Connect, on the local warm server or on a cluster."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from thresher import errors, sql
+from thresher.engines import BatchFunction, spark_server, spark_setup
+from thresher.errors import (
+    DataError,
+    EngineUnavailable,
+    LakeError,
+    SchemaMismatch,
+    SqlError,
+    ThresherError,
+    WriteConflict,
+)
+from thresher.frame import Frame
+from thresher.sql.params import literal
+from thresher.types import canonical_schema, quoted
+
+try:
+    from pyspark.errors import AnalysisException, PySparkException
+    from pyspark.sql import DataFrame
+    from pyspark.sql.connect.session import SparkSession
+    from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+    from pyspark.sql.types import DataType, VariantType
+except ImportError as missing:
+    raise EngineUnavailable(
+        f"engine spark: PySpark with Spark Connect is not installed ({missing}). Install it with `pip install "
+        f'"thresher[spark]"`, or use the embedded engine (THRESHER_ENGINE=duckdb).'
+    ) from missing
+
+# What each session sets, on the local server and on a cluster.
+_SETTINGS: dict[str, bool | float | int | str | None] = {
+    # The same instants, overflows and bad casts as on the embedded engine.
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    # Tables that deltalake reads: no deletion vectors; timestamps as in Arrow, not as INT96.
+    "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # Documents are large: a batch of 10,000 of them must not have to fit into memory.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(32 * 1024 * 1024),
+    # The server's Java frames stand in its log; users read the message.
+    "spark.sql.pyspark.jvmStacktrace.enabled": "false",
+}
+_USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+
+
+class SparkFrame(Frame):
+    """A Spark DataFrame: a plan, computed by the server at each use unless it was staged."""
+
+    def __init__(self, engine: "SparkEngine", rows: DataFrame):
+        self.engine: SparkEngine = engine
+        self._rows = rows
+        with _readable():
+            kinds = rows.schema
+        _refuse_variant(kinds)
+        self._schema = canonical_schema(to_arrow_schema(kinds, timezone="UTC"))
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._schema
+
+    @property
+    def native(self) -> DataFrame:
+        return self._rows
+
+    def batches(self) -> pa.RecordBatchReader:
+        # What DataFrame.toLocalIterator does, before it turns the batches into rows.
+        client, rows = self.engine.spark.client, cast(Any, self._rows)
+        plan = rows._plan.to_proto(client)
+
+        def exact() -> Iterator[pa.RecordBatch]:
+            with _readable():
+                for part in client.to_table_as_iterator(plan, {}):
+                    if isinstance(part, pa.Table):
+                        yield from part.cast(self._schema).to_batches()
+
+        return pa.RecordBatchReader.from_batches(self._schema, exact())
+
+    def count(self) -> int:
+        with _readable():
+            return int(self._rows.count())
+
+    def head(self, rows: int = 10) -> "SparkFrame":
+        return SparkFrame(self.engine, self._rows.limit(rows))
+
+
+class SparkEngine:
+    """See `thresher.engines.Engine`. `spark` is the SparkSession, this engine's alone."""
+
+    def __init__(self, name: str = "spark") -> None:
+        self.name = name
+        self.spark = _connect(name)
+        self._noting = threading.Lock()
+
+    def from_arrow(self, rows: pa.Table) -> SparkFrame:
+        schema = canonical_schema(rows.schema)
+        with _readable():
+            made = self.spark.createDataFrame(rows.cast(schema), from_arrow_schema(schema, prefer_timestamp_ntz=True))
+        return SparkFrame(self, made)
+
+    def sql(self, query: str, frames: Mapping[str, Frame]) -> SparkFrame:
+        # Frames go with the query's plan: no views to clean up, none that two queries could share by mistake.
+        names = {table: f"_thresher_frame_{n}_" for n, table in enumerate(frames)}
+        text = _escaped(sql.parse(query).to_spark(names))
+        for name in names.values():
+            text = text.replace(name, f"{{{name}}}")
+        with _readable():
+            rows = self.spark.sql(text, **{names[table]: frame.native for table, frame in frames.items()})
+        return SparkFrame(self, rows)
+
+    def stage(self, frame: Frame) -> SparkFrame:
+        # Not persist(): whether Spark finds those rows again depends on comparing plans. The checkpoint is named by
+        # an id, spills to the server's disk, and is given back when the last frame that reads it is gone.
+        with _readable():
+            return SparkFrame(self, frame.native.localCheckpoint(eager=True))
+
+    def map_batches(self, frame: Frame, function: BatchFunction, schema: pa.Schema) -> SparkFrame:
+        given, wanted = frame.schema, schema
+
+        def exact(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in function(one.cast(given) for one in batches):
+                if batch.schema != wanted:
+                    raise SchemaMismatch(f"a batch function gave\n{batch.schema}\nexpected\n{wanted}")
+                yield batch
+
+        with _readable():
+            # A small table is one file, and one file is one task: spread its rows over all cores.
+            tasks = int(self.spark.conf.get("spark.sql.shuffle.partitions") or 1)
+            spread = frame.native.repartition(tasks)
+            mapped = spread.mapInArrow(exact, from_arrow_schema(schema, prefer_timestamp_ntz=True))
+            return self.stage(SparkFrame(self, mapped))
+
+    def read(self, table: Path, version: int | None = None) -> SparkFrame:
+        try:
+            pinned = DeltaTable(table).version() if version is None else version
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"{table} cannot be read as a Delta table: {error}") from error
+        with _readable(LakeError):
+            rows = self.spark.read.format("delta").option("versionAsOf", str(pinned)).load(str(table))
+            return SparkFrame(self, rows)
+
+    def write(
+        self,
+        table: Path,
+        frame: Frame,
+        *,
+        mode: str,
+        partition_by: Sequence[str],
+        replace_where: Mapping[str, Any] | None,
+        schema_mode: str | None,
+        note: Mapping[str, str],
+    ) -> None:
+        writer = frame.native.write.format("delta").mode(mode)
+        if partition_by:
+            writer = writer.partitionBy(*partition_by)
+        if replace_where:
+            writer = writer.option("replaceWhere", " and ".join(_equals(*pair) for pair in replace_where.items()))
+        if schema_mode:
+            writer = writer.option("mergeSchema" if schema_mode == "merge" else "overwriteSchema", "true")
+        if note:
+            writer = writer.option("userMetadata", _note(note))
+        with _readable(SchemaMismatch, table):
+            writer.save(str(table))
+
+    def upsert(self, table: Path, frame: Frame, keys: Sequence[str], version: int, note: Mapping[str, str]) -> None:
+        """See `Engine.upsert`. Delta's MERGE cannot be told its version: a writer elsewhere that commits in the moment
+        between this check and Delta's own is seen by Delta if it touched the same rows; others of this machine wait.
+        """
+        found = DeltaTable(table).version()
+        if found != version:
+            raise WriteConflict(f"{_name(table)}: it is at version {found} by now, these rows were made for {version}")
+        on = " and ".join(f"target.{quoted(key)} <=> source.{quoted(key)}" for key in keys)
+        with self._noted(note), _readable(SchemaMismatch, table):
+            self.spark.sql(
+                f"merge into {_path(table)} as target using {{source_rows}} as source on {_escaped(on)} "
+                f"when matched then update set * when not matched then insert *",
+                source_rows=frame.native,
+            )
+
+    def delete(self, table: Path, condition: str, note: Mapping[str, str]) -> int:
+        sql.parse(f"select * from rows where ({condition})")
+        with self._noted(note), _readable(SqlError, table):
+            (counted,) = self.spark.sql(f"delete from {_path(table)} where ({condition})").collect()
+        return int(counted["num_affected_rows"])
+
+    @contextmanager
+    def _noted(self, note: Mapping[str, str]) -> Iterator[None]:
+        # SQL statements take their note from the session, which the threads of a process share.
+        with self._noting:
+            if note:
+                self.spark.conf.set(_USER_METADATA, _note(note))
+            try:
+                yield
+            finally:
+                if note:
+                    self.spark.conf.unset(_USER_METADATA)
+
+    def close(self) -> None:
+        self.spark.stop()
+
+
+class HasPath(Protocol):
+    """What `session` needs of a lake."""
+
+    path: Path
+
+
+def session(lake: HasPath) -> SparkSession:
+    """A SparkSession in which the lake's datasets are tables by their names: `spark.table("curated.courses")`.
+
+    They can be queried, time-travelled, merged into and written (`df.writeTo("mart.x").createOrReplace()`), always at
+    their newest version. Each session sees one lake; sessions do not share temporary views. The local server is
+    started unless the lake's engine is a cluster, which must see the lake's folder under the same path. Raises
+    EngineUnavailable.
+    """
+    name = getattr(getattr(lake, "engine", None), "name", "spark")
+    spark = _connect(name if name.startswith("sc://") else "spark")
+    try:
+        spark.addArtifacts(str(spark_setup.lake_catalog_jar()))
+        spark.conf.set("spark.sql.catalog.lake", "thresher.LakeCatalog")
+        spark.conf.set("spark.sql.catalog.lake.path", str(Path(lake.path).absolute()))
+        spark.catalog.setCurrentCatalog("lake")
+    except PySparkException as error:
+        spark.stop()
+        raise EngineUnavailable(f"engine {name}: the lake cannot be shown as tables: {_message(error)}") from None
+    return spark
+
+
+def _connect(name: str) -> SparkSession:
+    url = spark_server.ensure() if name == "spark" else name
+    try:
+        # Not getOrCreate(): frames of two lakes must not share a session.
+        return SparkSession.Builder().remote(url).config(map=_SETTINGS).create()
+    except PySparkException as error:
+        server = url.partition("/;")[0]
+        raise EngineUnavailable(f"engine {name}: no session on {server}: {_message(error)}") from None
+
+
+@contextmanager
+def _readable(unfit: type[ThresherError] = SqlError, table: Path | None = None) -> Iterator[None]:
+    """Spark's errors as ours: `unfit` for what Spark refuses to run, DataError for rows that fail."""
+    try:
+        yield
+    except PySparkException as error:
+        text = _message(error)
+        what = f"{_name(table)}: {text}" if table else text
+        raised = _raised_in_worker(text)
+        if raised:
+            raise raised from None
+        if "DELTA_CONCURRENT" in text or "DELTA_METADATA_CHANGED" in text or "DELTA_PROTOCOL_CHANGED" in text:
+            raise WriteConflict(what) from None
+        if "INVALID_HANDLE" in text or "StatusCode.UNAVAILABLE" in text:
+            raise EngineUnavailable(
+                f"engine spark: the session has ended ({text[:200]}). Frames made before are gone: "
+                f"open the lake again, or restart the notebook's kernel."
+            ) from None
+        raise (unfit if isinstance(error, AnalysisException) else DataError)(what) from None
+
+
+def _message(error: PySparkException) -> str:
+    text = str(error).partition("\n\nJVM stacktrace:")[0]
+    return re.sub(r" SQLSTATE: \w{5}", "", text).strip()[:2000]
+
+
+def _raised_in_worker(text: str) -> ThresherError | None:
+    """What a function raised on purpose inside Spark's Python worker, from the last line of its traceback."""
+    found = re.search(r"^thresher\.errors\.(\w+): (.*)", text, re.MULTILINE | re.DOTALL)
+    kind = getattr(errors, found[1], None) if found else None
+    return kind(found[2].strip()) if found and kind else None
+
+
+def _refuse_variant(kind: DataType, path: str = "") -> None:
+    # Its Arrow form is a struct of two binaries, which would pass for one.
+    for field in getattr(kind, "fields", []):
+        if isinstance(field.dataType, VariantType):
+            raise SchemaMismatch(
+                f"column {path}{field.name}: type variant cannot be stored in a table of the lake. Cast it first."
+            )
+        _refuse_variant(field.dataType, f"{path}{field.name}.")
+    if hasattr(kind, "elementType"):
+        _refuse_variant(kind.elementType, f"{path}[].")
+
+
+def _equals(column: str, value: Any) -> str:
+    return f"{quoted(column)} is null" if value is None else f"{quoted(column)} = {literal(value)}"
+
+
+def _path(table: Path) -> str:
+    return "delta." + _escaped("`" + str(table.absolute()).replace("`", "``") + "`")
+
+
+def _escaped(text: str) -> str:
+    # spark.sql() with frames reads {name} as one of them.
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _name(table: Path) -> str:
+    return f"{table.parent.name}.{table.name}"
+
+
+def _note(note: Mapping[str, str]) -> str:
+    return json.dumps(dict(note), sort_keys=True)

@@ -1,0 +1,219 @@
+"""raw → curated: a column of XML documents becomes a nested column, and its repeated elements tables."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+
+from thresher import quarantine, xml
+from thresher.counts import Counts
+from thresher.errors import SchemaMismatch, UsageError
+from thresher.frame import Frame
+from thresher.lake import Lake, parse_name, require_columns, require_unique
+from thresher.project import text_of
+from thresher.types import canonical_schema, quoted
+from thresher.xml.decoding import Refused
+from thresher.xml.decoding import text_of as text_of_document
+
+ORIGIN_KEY = ("_file", "_row")
+
+
+@dataclass(frozen=True)
+class Flattened:
+    """What a flatten did: the counts, the schema now known, and how it differs from the one known before."""
+
+    counts: Counts
+    schema: xml.Schema
+    drift: pa.Table
+    refused: Frame
+    tables: Mapping[str, Frame] = field(default_factory=dict)
+
+
+def documents(
+    lake: Lake,
+    source: str,
+    target: str,
+    column: str,
+    *,
+    into: str | None = None,
+    tables: Mapping[str, str] | None = None,
+    declare: str | None = None,
+    key: Sequence[str] = ORIGIN_KEY,
+    options: xml.Options | None = None,
+) -> Flattened:
+    """Parse the XML in a column of a dataset into a nested column and, on request, tables; replace what they held.
+
+    In: one row per document in `source`, identified by `key`. Out: in `target` one row per accepted document, the
+    same columns with `column` replaced by a struct named `into`, plus `_key` (string) and `_rescued` (string: JSON of
+    what the schema does not know); for each entry of `tables` (XML table → dataset) one row per element, linked by
+    `_key`, `_parent_key`, `_row_key` (see `xml.tables`). A row without a document stays, with a null struct. Refused
+    documents go to the quarantine of `target` with their bytes, refused values with their path and text.
+
+    The structure is learnt from all documents, joined with what earlier loads knew (kept beside the lake's datasets)
+    and with the types and arrays in `declare` (Spark DDL, or a .ddl file of the project), so that it never flips with the day's delivery.
+
+    Raises MissingColumns, DuplicateKeys for a key that does not identify a row, UsageError for an unknown table.
+    """
+    options = options or xml.Options()
+    into = into or column
+    rows = lake.read(source)
+    require_columns(rows, [column, *key], source)
+    require_unique(rows, key, source)
+
+    known = _known_schema(lake, target)
+    schema = xml.discover_column(rows, column, options)
+    drift = known.diff(schema) if known else schema.diff(schema)
+    schema = known.merge(schema) if known else schema
+    if declare:
+        schema = schema.declare(text_of(declare, ".ddl"))
+    layout = xml.table_layout(schema, options)
+    unknown = [name for name in tables or {} if name not in layout]
+    if unknown:
+        raise UsageError(
+            f"{target}: the documents have no table {', '.join(unknown)}; found {', '.join(layout) or 'none'}. "
+            f"A table that today's documents lack can be declared (declare: '{unknown[0]}: array<struct<…>>')."
+        )
+
+    parsed = lake.engine.stage(xml.flatten(_keyed(rows, key), column, schema, options))
+    good = _good(lake, parsed, column, into)
+    refused = _refused(lake, parsed, rows, source, column, key)
+    quarantine.keep(lake, target, refused)
+    lake.write(target, good, schema="replace")
+    written = lake.read(target)
+    flat = {
+        name: _write_table(lake, written, into, schema, options, key, name, dataset)
+        for name, dataset in (tables or {}).items()
+    }
+    _remember(lake, target, schema)
+    refused_rows = lake.sql("select 1 as one from refused where path is null", refused=refused).count()
+    counts = Counts(
+        target,
+        rows_in=rows.count(),
+        rows_out=written.count(),
+        refused=refused_rows,
+        more={
+            "values refused": refused.count() - refused_rows,
+            "rows with unknown paths": lake.sql(
+                "select 1 as one from rows where _rescued is not null", rows=written
+            ).count(),
+            **{dataset: flat[name].count() for name, dataset in (tables or {}).items()},
+        },
+    )
+    return Flattened(counts, schema, drift, refused, flat)
+
+
+def example(lake: Lake, source: str, column: str, *, key: Sequence[str] = ORIGIN_KEY, longest: int = 2000) -> str:
+    """The text of the first readable document (by key) of at most that many characters; empty if there is none."""
+    order = ", ".join(quoted(name) for name in key)
+    rows = lake.sql(
+        f"select {quoted(column)} as document from rows where {quoted(column)} is not null order by {order} limit 20",
+        rows=lake.read(source),
+    )
+    for document in rows.to_arrow().column("document").to_pylist():
+        try:
+            text = text_of_document(document, xml.Options()).strip()
+        except Refused:
+            continue
+        if 0 < len(text) <= longest:
+            return text
+    return ""
+
+
+def _keyed(documents: Frame, key: Sequence[str]) -> Frame:
+    """The rows with `_key`, the text by which tables refer to them."""
+    schema = pa.schema([*documents.schema, pa.field("_key", pa.string())])
+    return documents.engine.map_batches(documents, partial(_with_key, key=tuple(key)), schema)
+
+
+def _with_key(batches: Iterator[pa.RecordBatch], *, key: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        keys = xml.row_keys([batch.column(name) for name in key])
+        yield pa.RecordBatch.from_arrays([*batch.columns, keys], names=[*batch.schema.names, "_key"])
+
+
+def _good(lake: Lake, parsed: Frame, column: str, into: str) -> Frame:
+    kept = [name for name in parsed.columns if name not in ("_errors", "_rescued", "_key")]
+    columns = [f"{quoted(name)} as {quoted(into)}" if name == column else quoted(name) for name in kept]
+    return lake.sql(
+        f"select {', '.join([*columns, '_key', '_rescued'])} from parsed "
+        f"where not ({quoted(column)} is null and _errors is not null)",
+        parsed=parsed,
+    )
+
+
+def _refused(lake: Lake, parsed: Frame, documents: Frame, source: str, column: str, key: Sequence[str]) -> Frame:
+    """One row per error, in the columns of the quarantine."""
+    on = " and ".join(f"p.{quoted(name)} = d.{quoted(name)}" for name in key)
+    failed = lake.sql(
+        f"select p._key, p._errors, d.{quoted(column)} as document from parsed p join documents d on {on} "
+        f"where p._errors is not null",
+        parsed=parsed,
+        documents=documents,
+    )
+    return lake.engine.map_batches(failed, partial(_errors_of, source=source), quarantine.SCHEMA)
+
+
+def _errors_of(batches: Iterator[pa.RecordBatch], *, source: str) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        refused = []
+        for row in batch.to_pylist():
+            for error in row["_errors"]:
+                content = error.pop("snippet") if error["path"] else row["document"]
+                content = content.encode() if isinstance(content, str) else content
+                error["path"] = error["path"] or None
+                refused.append({"source": source, "key": row["_key"], "content": content, **error})
+        yield pa.RecordBatch.from_pylist(refused, schema=quarantine.SCHEMA)
+
+
+def _write_table(
+    lake: Lake,
+    written: Frame,
+    into: str,
+    schema: xml.Schema,
+    options: xml.Options,
+    key: Sequence[str],
+    name: str,
+    dataset: str,
+) -> Frame:
+    shape = canonical_schema(xml.table_schema(schema, name, options))
+    build = partial(_table_of, into=into, schema=schema.to_json(), options=options, key=tuple(key), name=name)
+    needed = ", ".join(quoted(column) for column in dict.fromkeys([*key, into]))
+    rows = lake.engine.map_batches(lake.sql(f"select {needed} from rows", rows=written), build, shape)
+    lake.write(dataset, rows, schema="replace")
+    return lake.read(dataset)
+
+
+def _table_of(
+    batches: Iterator[pa.RecordBatch],
+    *,
+    into: str,
+    schema: str,
+    options: xml.Options,
+    key: Sequence[str],
+    name: str,
+) -> Iterator[pa.RecordBatch]:
+    known = xml.Schema.from_json(schema)
+    for batch in batches:
+        keys = [batch.column(column) for column in key]
+        yield from xml.tables_from_values(batch.column(into), known, keys, options)[name].to_batches()
+
+
+def _schema_file(lake: Lake, target: str) -> Path:
+    return lake.path / "_schemas" / ("_".join(parse_name(target)) + ".json")
+
+
+def _known_schema(lake: Lake, target: str) -> xml.Schema | None:
+    file = _schema_file(lake, target)
+    return xml.Schema.from_json(file.read_text("utf-8")) if file.exists() else None
+
+
+def _remember(lake: Lake, target: str, schema: xml.Schema) -> None:
+    file = _schema_file(lake, target)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as draft:
+        draft.write(schema.to_json())
+    os.replace(draft.name, file)

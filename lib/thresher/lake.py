@@ -1,0 +1,474 @@
+"""The lake: zones of datasets, each a Delta table, with SQL across them."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from filelock import FileLock, Timeout
+
+from thresher import sql
+from thresher.engines import open_engine
+from thresher.errors import (
+    DatasetNotFound,
+    DuplicateKeys,
+    InvalidName,
+    LakeError,
+    SchemaMismatch,
+    UsageError,
+    WriteConflict,
+)
+from thresher.frame import Frame
+from thresher.project import resolve
+from thresher.sql.params import bind
+from thresher.types import canonical_schema, ddl, quoted
+
+ZONES = ("raw", "curated", "mart", "quarantine")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+_LOCK_WAIT_S = 600
+_ATTEMPTS = 8
+
+Rows = Any  # a Frame, pyarrow Table or RecordBatchReader, pandas DataFrame, or list of dicts
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What is known of one dataset without reading its rows."""
+
+    name: str
+    zone: str
+    version: int
+    rows: int
+    bytes: int
+    files: int
+    columns: tuple[tuple[str, str], ...]
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge did with its rows."""
+
+    inserted: int
+    updated: int
+    unchanged: int
+
+
+def parse_name(name: str) -> tuple[str, str]:
+    """A dataset's name as zone and name; raises InvalidName.
+
+    >>> parse_name("curated.courses")
+    ('curated', 'courses')
+    """
+    zone, dot, table = str(name).partition(".")
+    if zone not in ZONES or not dot or not _NAME.fullmatch(table):
+        raise InvalidName(
+            f"dataset name {name!r} is not allowed; expected zone.name with a zone of {', '.join(ZONES)} and a name of "
+            f"lower-case letters, digits and _ that begins with a letter (curated.courses), at most 100 characters"
+        )
+    return zone, table
+
+
+class Lake:
+    """A folder of Delta tables: `<lake>/<zone>/<name>`.
+
+    `path` is absolute or relative to the project; it is created by the first write. `engine` is duckdb, spark or
+    sc://host:port, by default what THRESHER_ENGINE says, else duckdb. Raises LakeError where the path is no folder
+    that can be read.
+
+    >>> import tempfile
+    >>> lake = Lake(tempfile.mkdtemp())
+    >>> _ = lake.write("curated.books", [{"title": "Biology", "year": 2005}, {"title": "Physics", "year": None}])
+    >>> lake.sql("select title from curated.books where year > :since", {"since": 2000}).to_arrow().to_pylist()
+    [{'title': 'Biology'}]
+    """
+
+    def __init__(self, path: str | Path = "lake", engine: str | None = None) -> None:
+        if "://" in str(path):
+            raise UsageError(f"lake {path}: object stores are not supported yet; give a folder")
+        self.path = resolve(path)
+        check_readable(self.path)
+        self.engine = open_engine(engine)
+
+    def __repr__(self) -> str:
+        return f"Lake({self.path.name!r}, engine={self.engine.name!r})"
+
+    # reading
+
+    def read(self, name: str, version: int | None = None) -> Frame:
+        """The rows of a dataset, now or as of an earlier version; later writes do not change the frame.
+
+        Raises DatasetNotFound, and LakeError for a version that is not there.
+        """
+        return self.engine.read(self._existing(name, version), version)
+
+    def sql(self, query: str, params: Mapping[str, Any] | None = None, **frames: Rows) -> Frame:
+        """The result of one query in Spark's dialect over datasets by name, and over `frames` by keyword.
+
+        `:name` in the query stands for the value in `params`. Raises SqlError, NotPortable, DatasetNotFound.
+        """
+        text = bind(query, params or {})
+        sources = {name: self.frame(rows) for name, rows in frames.items()}
+        for table in sql.parse(text).tables:
+            if table not in sources:
+                sources[table] = self.read(table)
+        return self.engine.sql(text, sources)
+
+    def frame(self, rows: Rows) -> Frame:
+        """Rows as a frame of this lake's engine: a Frame as it is; Arrow, pandas or a list of dicts taken over."""
+        if isinstance(rows, Frame):
+            return rows
+        if isinstance(rows, pa.RecordBatchReader):
+            rows = rows.read_all()
+        elif isinstance(rows, list):
+            rows = pa.Table.from_pylist(rows)
+        elif not isinstance(rows, pa.Table):
+            rows = pa.Table.from_pandas(rows, preserve_index=False)
+        _check_columns("rows", rows.schema)  # before an engine sees them: DuckDB renames the second of a and A
+        return self.engine.from_arrow(rows)
+
+    def exists(self, name: str) -> bool:
+        """Whether the lake holds that dataset."""
+        return DeltaTable.is_deltatable(str(self.location(name)))
+
+    def schema(self, name: str) -> pa.Schema:
+        """Names and types of a dataset's columns."""
+        return _schema(DeltaTable(self._existing(name)))
+
+    def tables(self, zone: str | None = None) -> list[Dataset]:
+        """All datasets, or those of a zone, by name. Raises LakeError for one that cannot be read."""
+        return [self._describe(name) for name in self._names() if zone in (None, name.partition(".")[0])]
+
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """One entry per version, newest first: version, timestamp (UTC), operation, run (empty if by hand)."""
+        entries = DeltaTable(self._existing(name)).history()
+        return [
+            {
+                "version": entry["version"],
+                "timestamp": datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
+                "operation": entry["operation"],
+                "run": json.loads(entry.get("userMetadata") or "{}").get("run", ""),
+            }
+            for entry in entries
+        ]
+
+    # writing
+
+    def write(
+        self,
+        name: str,
+        rows: Rows,
+        *,
+        mode: str = "overwrite",
+        partition_by: Sequence[str] = (),
+        partition: Mapping[str, Any] | None = None,
+        schema: str = "assert",
+    ) -> int:
+        """Write rows to a dataset in one commit; return the version that readers now see.
+
+        `mode` is overwrite or append; `partition` ({column: value}) overwrites just the rows with those values.
+        `schema`: with `assert` the rows must have exactly the dataset's columns, in any order; `evolve` adds new
+        columns and fills missing ones with null; `replace` (overwrite only) takes the schema of the rows. A whole
+        number, float or decimal goes into a wider column of its kind; anything else raises SchemaMismatch, and
+        nothing is written. An overwrite with the very rows that are there commits nothing.
+        """
+        _expect("mode", mode, ("overwrite", "append"))
+        _expect("schema", schema, ("assert", "evolve", "replace"))
+        if partition and mode != "overwrite":
+            raise UsageError(f"{name}: partition={dict(partition)} goes with mode='overwrite', found mode={mode!r}")
+        if schema == "replace" and (mode != "overwrite" or partition):
+            raise UsageError(f"{name}: schema='replace' goes with a whole overwrite only")
+        frame = self.frame(rows)
+        _check_columns(name, frame.schema)
+        with self._writing(name):
+            exists = self.exists(name)
+            if not exists and partition:
+                raise DatasetNotFound(f"{name}: cannot overwrite a partition of a dataset that is not there")
+            if exists and schema != "replace":
+                frame = self._fitted(name, frame, schema)
+            if exists and mode == "overwrite":
+                frame = self.engine.stage(frame)
+                if self._holds(name, frame, partition):
+                    return self._version(name)
+            self._commit(
+                name,
+                frame,
+                mode=mode,
+                partition_by=partition_by,
+                replace_where=partition,
+                schema_mode={"assert": None, "evolve": "merge", "replace": "overwrite"}[schema] if exists else None,
+            )
+            return self._version(name)
+
+    def merge(self, name: str, rows: Rows, keys: Sequence[str]) -> Merged:
+        """Update the rows that match on `keys` and differ, insert those that are new, leave the rest alone.
+
+        Keys and changes are compared null-safe: null equals null and differs from any value. Raises DuplicateKeys
+        when the rows hold a key twice, MissingColumns, SchemaMismatch, WriteConflict. A dataset that is not there is
+        created. Nothing is committed when nothing changed.
+        """
+        frame = self.engine.stage(self.frame(rows))
+        require_columns(frame, keys, name)
+        require_unique(frame, keys, name)
+        with self._writing(name):
+            if not self.exists(name):
+                _check_columns(name, frame.schema)
+                self._commit(name, frame, mode="append")
+                return Merged(inserted=frame.count(), updated=0, unchanged=0)
+            return _retrying(lambda: self._merge_once(name, frame, keys))
+
+    def delete(self, name: str, where: str) -> int:
+        """Delete the rows for which a condition in portable SQL is true; return how many."""
+        # Not the table format's own delete: the embedded engine's would speak a third dialect.
+        with self._writing(name):
+            rows = self.read(name)
+            kept = self.engine.stage(self.sql(f"select * from rows where not coalesce(({where}), false)", rows=rows))
+            deleted = rows.count() - kept.count()
+            if deleted:
+                self._commit(name, kept, mode="overwrite")
+            return deleted
+
+    # below
+
+    def location(self, name: str) -> Path:
+        """The folder of a dataset, there or not."""
+        zone, table = parse_name(name)
+        return self.path / zone / table
+
+    def _names(self) -> list[str]:
+        found = [
+            f"{zone}.{folder.name}"
+            for zone in ZONES
+            if (self.path / zone).is_dir()
+            for folder in (self.path / zone).iterdir()
+            if _NAME.fullmatch(folder.name) and DeltaTable.is_deltatable(str(folder))
+        ]
+        return sorted(found)
+
+    def _existing(self, name: str, version: int | None = None) -> Path:
+        table = self.location(name)
+        try:
+            DeltaTable(table, version=version)
+        except TableNotFoundError:
+            close = get_close_matches(name, self._names(), 1)
+            hint = f" Did you mean {close[0]}?" if close else f" The lake holds: {', '.join(self._names()) or 'nothing'}."
+            raise DatasetNotFound(f"no dataset {name} in lake {self.path}.{hint}") from None
+        except (DeltaError, OSError) as error:
+            what = name if version is None else f"{name} version {version}"
+            raise LakeError(f"{what} in lake {self.path} cannot be read: {error}") from error
+        return table
+
+    def _version(self, name: str) -> int:
+        return DeltaTable(self.location(name)).version()
+
+    def _describe(self, name: str) -> Dataset:
+        table = DeltaTable(self._existing(name))
+        files = pa.table(table.get_add_actions(flatten=True))
+        known = files.column("num_records").to_pylist() if "num_records" in files.column_names else [None]
+        rows = self.engine.read(self.location(name)).count() if None in known else sum(known)
+        (last,) = table.history(1)
+        return Dataset(
+            name=name,
+            zone=name.partition(".")[0],
+            version=table.version(),
+            rows=rows,
+            bytes=sum(files.column("size_bytes").to_pylist()),
+            files=files.num_rows,
+            columns=tuple((field.name, ddl(field.type)) for field in _schema(table)),
+            updated_at=datetime.fromtimestamp(last["timestamp"] / 1000, UTC),
+        )
+
+    def _commit(
+        self,
+        name: str,
+        frame: Frame,
+        *,
+        mode: str,
+        partition_by: Sequence[str] = (),
+        replace_where: Mapping[str, Any] | None = None,
+        schema_mode: str | None = None,
+    ) -> None:
+        self.engine.write(
+            self.location(name),
+            frame,
+            mode=mode,
+            partition_by=partition_by,
+            replace_where=replace_where,
+            schema_mode=schema_mode,
+            note=_note(),
+        )
+
+    def _merge_once(self, name: str, frame: Frame, keys: Sequence[str]) -> Merged:
+        version = self._version(name)
+        fitted = self._fitted(name, frame, "assert")
+        current = self.engine.read(self.location(name), version)
+        on = " and ".join(f"s.{quoted(key)} <=> t.{quoted(key)}" for key in keys)
+        values = [quoted(column) for column in fitted.columns if column not in keys]
+        same = " and ".join(f"s.{value} <=> t.{value}" for value in values) or "true"
+        kept = ", ".join(f"s.{quoted(column)}" for column in fitted.columns)
+        compared = self.engine.stage(
+            self.engine.sql(
+                f"select {kept}, t._there is not null as _matched from incoming s "
+                f"left join (select *, true as _there from current) t on {on} where t._there is null or not ({same})",
+                {"incoming": fitted, "current": current},
+            )
+        )
+        total, changed = fitted.count(), compared.count()
+        updated = self.engine.sql("select 1 as one from rows where _matched", {"rows": compared}).count()
+        if changed:
+            columns = ", ".join(quoted(column) for column in fitted.columns)
+            changes = self.engine.sql(f"select {columns} from rows", {"rows": compared})
+            self.engine.upsert(self.location(name), changes, keys, version, _note())
+        return Merged(inserted=changed - updated, updated=updated, unchanged=total - changed)
+
+    def _fitted(self, name: str, frame: Frame, schema: str) -> Frame:
+        """The frame with the dataset's columns in its order, widened where that loses nothing."""
+        target = self.schema(name)
+        new = [column for column in frame.columns if column not in target.names]
+        missing = [column for column in target.names if column not in frame.columns]
+        if (new or missing) and schema != "evolve":
+            raise SchemaMismatch(
+                f"{name}: the rows have "
+                + " and ".join(
+                    [f"new columns {new}"] * bool(new) + [f"no columns {missing}"] * bool(missing),
+                )
+                + f"; the dataset has {target.names}. Give the missing columns, or write with schema='evolve' "
+                f"(or schema='replace' with an overwrite)."
+            )
+        parts = []
+        for field in target:
+            column = quoted(field.name)
+            if field.name in missing:
+                parts.append(f"cast(null as {ddl(field.type)}) as {column}")
+                continue
+            found = frame.schema.field(field.name).type
+            if found == field.type:
+                parts.append(column)
+            elif _fits(found, field.type):
+                parts.append(f"cast({column} as {ddl(field.type)}) as {column}")
+            else:
+                raise SchemaMismatch(
+                    f"{name}: column {field.name} is {ddl(found)} in the rows, {ddl(field.type)} in the dataset. "
+                    f"Cast it in the query, or overwrite with schema='replace'."
+                )
+        if frame.schema == target:
+            return frame
+        return self.engine.sql(f"select {', '.join(parts + [quoted(c) for c in new])} from rows", {"rows": frame})
+
+    def _holds(self, name: str, frame: Frame, partition: Mapping[str, Any] | None) -> bool:
+        """Whether the dataset, or that partition of it, holds exactly these rows already."""
+        current = self.read(name)
+        if partition:
+            where = " and ".join(f"{quoted(column)} <=> :{column}" for column in partition)
+            current = self.sql(f"select * from rows where {where}", partition, rows=current)
+        if frame.schema != current.schema or frame.count() != current.count():
+            return False
+        return not self.engine.difference(frame, current).head(1).count()
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        """One writer of a dataset at a time on this machine; the lock dies with its process."""
+        folder = self.path / "_locks"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / f"{name}.lock")
+            lock.acquire(timeout=_LOCK_WAIT_S)
+        except Timeout:
+            raise WriteConflict(
+                f"{name}: another process has been writing for {_LOCK_WAIT_S} s ({folder / name}.lock); try again later"
+            ) from None
+        except OSError as error:
+            raise LakeError(f"lake {self.path} cannot be written: {error}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def check_readable(path: Path) -> None:
+    """Raise LakeError unless the path is a readable folder, or nothing yet in a place that is one."""
+    if path.exists() and not path.is_dir():
+        raise LakeError(f"lake {path} is a file; expected a folder. Give another path with --lake or THRESHER_LAKE.")
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        raise LakeError(f"lake {path} cannot be read: permission denied for this user")
+
+
+def require_columns(frame: Frame, columns: Sequence[str], what: str) -> None:
+    """Raise MissingColumns unless the frame has all of them."""
+    from thresher.errors import MissingColumns
+
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise MissingColumns(f"{what}: missing columns {missing}; found {frame.columns}")
+
+
+def require_unique(frame: Frame, keys: Sequence[str], what: str) -> None:
+    """Raise DuplicateKeys, naming the first of them, unless the keys are unique (null equals null)."""
+    columns = ", ".join(quoted(key) for key in keys)
+    twice = frame.engine.sql(
+        f"select {columns}, count(*) as copies from rows group by {columns} having count(*) > 1", {"rows": frame}
+    )
+    first = twice.head(3).to_arrow().to_pylist()
+    if first:
+        raise DuplicateKeys(
+            f"{what}: key {list(keys)} is not unique: {twice.count()} keys stand in several rows, "
+            f"among them {first}. Deduplicate the rows first, or choose a key that identifies a row."
+        )
+
+
+def _check_columns(name: str, schema: pa.Schema) -> None:
+    canonical_schema(schema)
+    seen: dict[str, str] = {}
+    for column in schema.names:
+        if not column or column.lower() in seen:
+            raise InvalidName(
+                f"{name}: column {column!r} "
+                + (f"differs from {seen[column.lower()]!r} only in case" if column else "has no name")
+                + "; neither SQL nor Spark could tell them apart. Rename it."
+            )
+        seen[column.lower()] = column
+
+
+def _fits(found: pa.DataType, target: pa.DataType) -> bool:
+    """Whether every value of one type has an equal value in the other."""
+    integers = [pa.int8(), pa.int16(), pa.int32(), pa.int64()]
+    if found in integers and target in integers:
+        return integers.index(found) <= integers.index(target)
+    if pa.types.is_decimal(found) and pa.types.is_decimal(target):
+        whole = found.precision - found.scale <= target.precision - target.scale
+        return bool(whole and found.scale <= target.scale)
+    return bool(found == pa.float32() and target == pa.float64())
+
+
+def _schema(table: DeltaTable) -> pa.Schema:
+    return canonical_schema(pa.schema(table.schema().to_arrow()))
+
+
+def _note() -> dict[str, str]:
+    run = os.environ.get("THRESHER_RUN_ID")
+    return {"run": run} if run else {}
+
+
+def _expect(what: str, found: str, allowed: Sequence[str]) -> None:
+    if found not in allowed:
+        raise UsageError(f"{what} {found!r} is unknown; expected {' or '.join(allowed)}")
+
+
+def _retrying(attempt: Callable[[], Result]) -> Result:
+    """Read, compute and commit again when a writer elsewhere was faster; the last conflict is raised."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return attempt()
+        except WriteConflict:
+            continue
+    return attempt()

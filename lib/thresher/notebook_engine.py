@@ -1,0 +1,182 @@
+"""Executes one notebook through papermill in a given kernel, watched cell by cell."""
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+
+from thresher.counts import MIME, Counts
+from thresher.errors import DataError
+from thresher.kernel import Kernel
+
+SAVE_EVERY_S = 30
+START_TIMEOUT_S = 120
+MAX_OUTPUT_BYTES = 10_000_000
+_ENGINE = "thresher"
+
+# Its two warnings (unknown parameter, no parameters cell) are errors here, and raised before.
+logging.getLogger("papermill").setLevel(logging.CRITICAL)
+_log = logging.getLogger("thresher.notebook_engine")
+_log.addHandler(logging.NullHandler())
+_log.propagate = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a notebook stopped: one line, the cell's source, and the traceback as the kernel coloured it."""
+
+    reason: str
+    cell: int | None = None
+    source: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What came of a notebook: its counts, or the failure."""
+
+    counts: tuple[Counts, ...] = ()
+    failure: Failure | None = None
+
+
+class _Record(NotebookExecutionManager):  # type: ignore[misc]
+    """Papermill's record of an execution; saved now and then, where papermill saves before and after every cell."""
+
+    def __init__(self, path: Path, on_cell: Callable[[], None]) -> None:
+        self.path = path
+        self.on_cell = on_cell
+        self.current: NotebookNode | None = None
+        self.output_bytes = 0
+        super().__init__(None, progress_bar=False, autosave_cell_every=SAVE_EVERY_S)
+
+    def save(self, **_: Any) -> None:
+        if (self.now() - self.last_save_time).total_seconds() >= SAVE_EVERY_S:
+            self.write()
+
+    def write(self) -> None:
+        """Replace the executed notebook on disk by what is known now."""
+        if self.nb is not None:
+            partial = self.path.with_name(f".{self.path.name}.part")
+            # Half a surrogate pair in an output has no UTF-8, but its escape is good JSON.
+            text: str = nbformat.writes(self.nb)  # type: ignore[no-untyped-call]
+            partial.write_bytes(text.encode("utf-8", "backslashreplace"))
+            os.replace(partial, self.path)
+            self.last_save_time = self.now()
+
+    def cell_start(self, cell: NotebookNode, cell_index: int | None = None, **_: Any) -> None:
+        self.current = cell
+        super().cell_start(cell, cell_index)
+
+    def cell_complete(self, cell: NotebookNode, cell_index: int | None = None, **_: Any) -> None:
+        super().cell_complete(cell, cell_index)
+        if cell.cell_type == "code" and cell.source.strip():
+            self.on_cell()
+
+
+class _Client(PapermillNotebookClient):  # type: ignore[misc]
+    """A client that stops a notebook whose output would fill the memory."""
+
+    kernel: Kernel
+
+    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
+        content = msg["content"]
+        self.nb_man.output_bytes += len(content.get("text", "")) + sum(
+            len(each) if isinstance(each, str) else 0 for each in content.get("data", {}).values()
+        )
+        if self.nb_man.output_bytes > MAX_OUTPUT_BYTES:
+            self.kernel.kill()
+            return None
+        output: NotebookNode | None = super().process_message(msg, cell, cell_index)
+        return output
+
+
+class _Engine(Engine):  # type: ignore[misc]
+    @classmethod
+    def execute_notebook(
+        cls, nb: NotebookNode, kernel_name: str, *, record: _Record, kernel: Kernel, source: str, **_: Any
+    ) -> NotebookNode:
+        record.nb = nb
+        nb.metadata.papermill.update(input_path=source, output_path=record.path.name)
+        record.notebook_start()
+        try:
+            client = _Client(record, km=kernel.manager, log=_log, startup_timeout=START_TIMEOUT_S)
+            client.coalesce_streams = True
+            client.kernel = kernel
+            client.execute()
+        finally:
+            record.notebook_complete()
+        return nb
+
+
+papermill_engines.register(_ENGINE, _Engine)
+
+
+def execute(
+    notebook: Path,
+    executed: Path,
+    parameters: Mapping[str, Any],
+    *,
+    kernel: Kernel,
+    source: str,
+    on_cell: Callable[[], None] = lambda: None,
+) -> Executed:
+    """Execute a notebook in a started kernel and keep it at `executed`, complete or up to where it failed.
+
+    `source` is the notebook's name in the record. Nothing that the notebook does is raised: see `Executed.failure`.
+    """
+    record = _Record(executed, on_cell)
+    try:
+        papermill.execute_notebook(
+            str(notebook).replace("{", "{{").replace("}", "}}"),  # papermill formats the path
+            None,
+            parameters=dict(parameters),
+            engine_name=_ENGINE,
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            record=record,
+            kernel=kernel,
+            source=source,
+        )
+        return _outcome(record.nb)
+    except PapermillExecutionError as error:
+        reason = f"{error.ename}: {error.evalue}"
+        return Executed(failure=Failure(reason, error.exec_count, error.source, "\n".join(error.traceback)))
+    except (DeadKernelError, CellTimeoutError, RuntimeError) as error:
+        return Executed(failure=_death(record, kernel, error))
+    finally:
+        record.write()
+
+
+def _outcome(notebook: NotebookNode) -> Executed:
+    for cell in notebook.cells:
+        if cell.metadata.get("papermill", {}).get("exception"):
+            # papermill takes sys.exit() for success; but the cells below were not run.
+            reason = "SystemExit: the cell ended the notebook; the cells after it did not run"
+            return Executed(failure=Failure(reason, cell.execution_count, cell.source))
+    try:
+        outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
+        shown = [output.data[MIME] for output in outputs if MIME in output.get("data", {})]
+        return Executed(counts=tuple(Counts(**each) for each in shown))
+    except (TypeError, DataError) as error:
+        return Executed(failure=Failure(f"counts that cannot be read ({MIME}): {error}"))
+
+
+def _death(record: _Record, kernel: Kernel, error: Exception) -> Failure:
+    source = record.current.source if record.current else ""
+    if record.output_bytes > MAX_OUTPUT_BYTES:
+        limit = f"{MAX_OUTPUT_BYTES // 1_000_000} MB"
+        return Failure(f"more than {limit} of output; write data to a dataset, show a small table", source=source)
+    hint = ", often for want of memory" if kernel.ending() == "SIGKILL" else ""
+    reason = f"the kernel died ({kernel.ending()}{hint})" if source else f"the kernel did not start: {error}"
+    return Failure(reason, source=source, traceback=kernel.last_words())

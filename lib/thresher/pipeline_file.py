@@ -1,0 +1,252 @@
+"""The text of a pipeline file, with the line of everything in it; what is wrong is collected, not raised one by one."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
+
+from thresher.errors import PipelineError, UsageError
+
+Given = TypeVar("Given")
+Result = TypeVar("Result")
+
+_PIPELINE = {"name": str, "description": str, "params": dict, "steps": dict}
+_STEP = {"notebook": str, "with": dict, "reads": dict, "writes": dict, "engine": str, "report": bool}
+_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list"}
+_WORDS |= {dict: "a mapping", type(None): "nothing"}
+
+
+class Problems:
+    """What is wrong with a pipeline and what was asked of it, in the order of the lines."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self._found: list[tuple[int, str, type[UsageError]]] = []
+
+    def add(self, line: int, text: str, kind: type[UsageError] = PipelineError) -> None:
+        """Note one problem; line 0 is for what does not stand in the file."""
+        self._found.append((line, f"{self.file}:{line}: {text}" if line else text, kind))
+
+    def catch(self, line: int, check: Callable[[Given], Result], value: Given) -> Result | None:
+        """The result of a check, or None where it raised UsageError, which is noted."""
+        try:
+            return check(value)
+        except UsageError as error:
+            self.add(line, str(error), type(error))
+            return None
+
+    def raise_any(self) -> None:
+        """Raise one error that names all problems, one a line, if there are any."""
+        if self._found:
+            kinds = {kind for _, _, kind in self._found}
+            ordered = dict.fromkeys(text for _, text, _ in sorted(self._found, key=lambda problem: problem[0]))
+            raise (kinds.pop() if len(kinds) == 1 else PipelineError)("\n".join(ordered))
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One value under `with`, `reads` or `writes` (its `role`), as it stands in the file."""
+
+    value: Any
+    line: int
+    role: str
+
+
+@dataclass(frozen=True)
+class StepText:
+    """One step as it stands in the file."""
+
+    name: str
+    line: int
+    notebook: str | None
+    notebook_line: int
+    arguments: Mapping[str, Argument]
+    engine: tuple[str, int] | None
+    report: bool
+
+
+@dataclass(frozen=True)
+class PipelineText:
+    """A pipeline file as it stands."""
+
+    name: str
+    name_line: int
+    description: str
+    params: Mapping[str, Argument] = field(default_factory=dict)
+    steps: tuple[StepText, ...] = ()
+
+
+def read(file: Path, problems: Problems) -> PipelineText:
+    """Read a pipeline file and check its shape. Raises PipelineError where it cannot be read as YAML at all."""
+    document = _load(file, problems.file)
+    if not isinstance(document, CommentedMap):
+        found = word_for(document)
+        raise PipelineError(f"{problems.file}:1: found {found}, expected a mapping with name, params and steps")
+    fields = _fields(document, _PIPELINE, ("name", "steps"), problems, 1)
+    params = _arguments(fields.get("params"), "params", problems)
+    steps = fields.get("steps", CommentedMap())
+    if "steps" in fields and not steps:
+        problems.add(_line(document, "steps"), "steps: found none, expected at least one")
+    return PipelineText(
+        name=str(fields.get("name", "")),
+        name_line=_line(document, "name"),
+        description=str(fields.get("description", "")),
+        params={name: argument for name, argument in params},
+        steps=tuple(_step(steps, name, problems) for name in steps),
+    )
+
+
+def parse_value(text: str) -> Any:
+    """A value given as text, typed as in YAML. Raises ValueError with the reason.
+
+    >>> parse_value("[1, two]"), parse_value("no"), parse_value("null")
+    ([1, 'two'], 'no', None)
+    """
+    try:
+        return _plain(YAML().load(text))
+    except YAMLError as error:
+        raise ValueError(f"no YAML: {getattr(error, 'problem', None) or error}") from error
+
+
+def word_for(value: Any) -> str:
+    """The words for a value in a message: its kind and itself.
+
+    >>> word_for(7), word_for([]), word_for(None)
+    ('a whole number (7)', 'a list ([])', 'nothing')
+    """
+    word = next((word for kind, word in _WORDS.items() if type(value) is kind), type(value).__name__)
+    if value is None:
+        return word
+    shown = repr(value)
+    return f"{word} ({shown if len(shown) <= 60 else shown[:59] + '…'})"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name.
+
+    >>> did_you_mean("sauce", ["source", "key"]), did_you_mean("x", [])
+    ('Did you mean source?', 'There are none.')
+    """
+    known = list(known)
+    close = get_close_matches(name, known, 1)
+    if close:
+        return f"Did you mean {close[0]}?"
+    return f"Expected one of: {', '.join(known)}." if known else "There are none."
+
+
+def _load(file: Path, shown: str) -> Any:
+    try:
+        return YAML().load(file.read_bytes().decode("utf-8"))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        reason = " ".join(filter(None, (error.problem, error.context)))
+        raise PipelineError(f"{shown}:{mark.line + 1 if mark else 1}: no valid YAML: {reason}") from error
+    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise PipelineError(f"{shown}:1: no valid YAML: {str(error).splitlines()[0]}") from error
+    except OSError as error:
+        raise PipelineError(f"{shown}: cannot be read: {error.strerror}") from error
+
+
+def _step(steps: CommentedMap, name: Any, problems: Problems) -> StepText:
+    line, node = _line(steps, name), steps[name]
+    fields: dict[str, Any] = {}
+    if isinstance(node, CommentedMap):
+        fields = _fields(node, _STEP, ("notebook",), problems, line)
+    else:
+        problems.add(line, f"step {name}: found {word_for(node)}, expected a mapping with notebook, reads, writes, …")
+    arguments: dict[str, Argument] = {}
+    for role in ("with", "reads", "writes"):
+        for key, argument in _arguments(fields.get(role), role, problems):
+            if key in arguments:
+                other = arguments[key]
+                problems.add(argument.line, f"{key} stands under {role} and under {other.role} (line {other.line})")
+            arguments[key] = argument
+    return StepText(
+        name=str(name),
+        line=line,
+        notebook=fields.get("notebook"),
+        notebook_line=_line(node, "notebook") if fields else line,
+        arguments=arguments,
+        engine=(str(fields["engine"]), _line(node, "engine")) if "engine" in fields else None,
+        report=bool(fields.get("report", False)),
+    )
+
+
+def _arguments(node: CommentedMap | None, role: str, problems: Problems) -> list[tuple[str, Argument]]:
+    found = []
+    for key in node or ():
+        line = _line(node, key)
+        if not isinstance(key, str) or not key.isidentifier():
+            problems.add(line, f"{role}: found the name {key!r}, expected a Python name")
+            continue
+        try:
+            found.append((key, Argument(_plain(node[key]), line, role)))  # type: ignore[index]
+        except ValueError as error:
+            problems.add(line, f"{key}: {error}")
+    return found
+
+
+def _fields(
+    node: CommentedMap, allowed: Mapping[str, type], required: Iterable[str], problems: Problems, line: int
+) -> dict[str, Any]:
+    """The fields of a mapping that have the right name and type; the others are noted."""
+    found = {}
+    for key, value in node.items():
+        kind = allowed.get(key)
+        if kind is None:
+            problems.add(_line(node, key), f"unknown key {key!r}. {did_you_mean(str(key), allowed)}")
+        elif value is None and kind is dict:
+            continue  # a heading without entries
+        elif not isinstance(value if kind is dict else _shown(value), kind):
+            problems.add(_line(node, key), f"{key}: found {word_for(_shown(value))}, expected {_WORDS[kind]}")
+        else:
+            found[key] = value
+    for key in required:
+        if key not in node:
+            problems.add(line, f"{key} is missing")
+    return found
+
+
+def _line(node: Any, key: Any) -> int:
+    try:
+        return int(node.lc.key(key)[0]) + 1
+    except (AttributeError, KeyError, TypeError):
+        return int(node.lc.line) + 1 if isinstance(node, CommentedMap) else 1
+
+
+def _shown(value: Any) -> Any:
+    try:
+        return _plain(value)
+    except ValueError:
+        return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """A YAML node as the plain Python value that a notebook gets."""
+    if isinstance(value, dict):
+        odd = next((key for key in value if not isinstance(key, str)), None)
+        if odd is not None:
+            raise ValueError(f"found the key {odd}, expected text: put it in quotes")
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool | ScalarBoolean):
+        return bool(value)
+    if isinstance(value, int):
+        if (getattr(value, "_width", None) or 0) > len(str(value)):
+            raise ValueError(f"a number with leading zeros would lose them (found {value}); put it in quotes")
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, str):
+        return str(value)
+    if value is None:
+        return None
+    kind = type(value).__name__
+    raise ValueError(f"found {value} ({kind}), expected text, number, list or mapping: put it in quotes")

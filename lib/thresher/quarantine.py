@@ -1,0 +1,84 @@
+"""What was refused on the way into a dataset: kept with reason, rule, run and the original bytes."""
+
+import json
+import os
+from collections.abc import Iterator
+from functools import partial
+
+import pyarrow as pa
+
+from thresher.frame import Frame
+from thresher.lake import Lake, parse_name
+
+SCHEMA = pa.schema(
+    [
+        ("source", pa.string()),  # the file or dataset it came from
+        ("key", pa.string()),  # which row of it; null for a whole file
+        ("path", pa.string()),  # which part of the row; null for all of it
+        ("rule", pa.string()),
+        ("reason", pa.string()),
+        ("line", pa.int64()),
+        ("column", pa.int64()),
+        ("content", pa.binary()),
+    ]
+)
+
+
+def dataset_of(target: str) -> str:
+    """The quarantine of a dataset.
+
+    >>> dataset_of("raw.courses")
+    'quarantine.raw_courses'
+    """
+    return "quarantine." + "_".join(parse_name(target))
+
+
+def keep(lake: Lake, target: str, refused: Frame) -> int:
+    """Make `refused` (columns of SCHEMA) the quarantine of `target`; return how many rows it holds.
+
+    In: one row per refused file, row or path of this load. Out: the same rows in the dataset `dataset_of(target)`,
+    with the column `run`: the run that first refused them. What an earlier load refused and this one did not leaves
+    the quarantine and stays in its history. No dataset is created for nothing.
+    """
+    name = dataset_of(target)
+    run = os.environ.get("THRESHER_RUN_ID", "by hand")
+    columns = ", ".join(f"n.`{column}`" for column in SCHEMA.names)
+    if not lake.exists(name):
+        rows = lake.engine.stage(lake.sql(f"select {columns}, :run as run from n", {"run": run}, n=refused))
+        count = rows.count()
+        if count:
+            lake.write(name, rows)
+        return count
+    same = " and ".join(f"n.`{column}` <=> o.`{column}`" for column in SCHEMA.names)
+    known = ", ".join(f"`{column}`" for column in SCHEMA.names)
+    rows = lake.engine.stage(
+        lake.sql(
+            f"select {columns}, coalesce(o.run, :run) as run from n left join "
+            f"(select {known}, min(run) as run from before group by {known}) o on {same}",
+            {"run": run},
+            n=refused,
+            before=lake.read(name),
+        )
+    )
+    lake.write(name, rows)
+    return rows.count()
+
+
+def of_rows(rows: Frame, source: str, rule: str, reason: str) -> Frame:
+    """Rows of any shape in the columns of SCHEMA, each as JSON text in `content`."""
+    fill = partial(_as_json, source=source, rule=rule, reason=reason)
+    return rows.engine.map_batches(rows, fill, SCHEMA)
+
+
+def _as_json(batches: Iterator[pa.RecordBatch], *, source: str, rule: str, reason: str) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        refused = [
+            {
+                "source": source,
+                "rule": rule,
+                "reason": reason,
+                "content": json.dumps(row, default=str, ensure_ascii=False).encode(),
+            }
+            for row in batch.to_pylist()
+        ]
+        yield pa.RecordBatch.from_pylist(refused, schema=SCHEMA)

@@ -1,0 +1,100 @@
+"""The allow-list: what is portable, each entry with the rule that writes it for DuckDB.
+
+A construct or function that has no entry here is refused by name. The modules of rules (`operators`, `casts`,
+`scalars`, `dates`, `arrays`, `aggregates`) register themselves; `reference` prints the list as docs/sql.md.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+if TYPE_CHECKING:
+    from thresher.sql.expressions import Expressions, Typed
+
+Rule = Callable[["Expressions", Any], "Typed"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the reference: what may be written, what comes out, and what to know."""
+
+    group: str
+    signature: str
+    note: str
+    example: str
+
+
+@dataclass(frozen=True)
+class Construct:
+    """The rule for a node of the syntax tree, and the parts of the node that it takes into account."""
+
+    rule: Rule
+    parts: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Function:
+    """The rule for a function called by name, and how many arguments it takes."""
+
+    rule: Rule
+    least: int
+    most: int
+
+
+CONSTRUCTS: dict[type[exp.Expression], Construct] = {}
+FUNCTIONS: dict[str, Function] = {}
+AGGREGATES: dict[str, Function] = {}
+WINDOW_FUNCTIONS: dict[str, Function] = {}
+ENTRIES: list[Entry] = []
+
+# Refused functions whose portable wording is known.
+REMEDIES = {
+    "first": "use min, max or row_number() with an ORDER BY",
+    "last": "use min, max or row_number() with an ORDER BY",
+    "any_value": "use min or max",
+    "first_value": "use min, max or row_number() with an ORDER BY",
+    "last_value": "use min, max or row_number() with an ORDER BY",
+    "hash": "use sha2(concat_ws('|', …), 256)",
+    "xxhash64": "use sha2(concat_ws('|', …), 256)",
+    "current_date": "pass the day as a parameter (:day), so that a re-run gives the same rows",
+    "current_timestamp": "pass the instant as a parameter (:now), so that a re-run gives the same rows",
+    "now": "pass the instant as a parameter (:now), so that a re-run gives the same rows",
+    "curdate": "pass the day as a parameter (:day), so that a re-run gives the same rows",
+    "rand": "choose rows by a hash of their key",
+    "uuid": "make the key from the row's own key with sha2",
+    "monotonically_increasing_id": "use row_number() with an ORDER BY",
+    "explode_outer": "use LATERAL VIEW OUTER explode(…)",
+    "to_timestamp": "use cast(x as timestamp)",
+}
+
+
+def construct(
+    *nodes: type[exp.Expression], parts: str, group: str = "", signature: str = "", note: str = "", example: str = ""
+) -> Callable[[Rule], Rule]:
+    """Register a rule for nodes of the tree; `parts` are the node's arguments that the rule honours."""
+
+    def register(rule: Rule) -> Rule:
+        for node in nodes:
+            CONSTRUCTS[node] = Construct(rule, frozenset(parts.split()))
+        if signature:
+            ENTRIES.append(Entry(group, signature, note, example))
+        return rule
+
+    return register
+
+
+def function(
+    names: str, least: int, most: int, signature: str, example: str, *, group: str, note: str = "",
+    into: dict[str, Function] = FUNCTIONS,
+) -> Callable[[Rule], Rule]:
+    """Register a rule for a function and its synonyms; `most` is -1 where any number of arguments is fine."""
+
+    def register(rule: Rule) -> Rule:
+        for name in names.split():
+            into[name] = Function(rule, least, most)
+        ENTRIES.append(Entry(group, signature, note, example))
+        return rule
+
+    return register

@@ -1,0 +1,159 @@
+"""CAST and TRY_CAST: which pairs of types, and how they are said in DuckDB.
+
+The text of numbers, dates and instants is read by macros (`macros`), since DuckDB accepts and rounds what Spark refuses.
+"""
+
+import pyarrow as pa
+from sqlglot import exp
+
+from thresher.sql import kinds, literals
+from thresher.sql.allowed import FUNCTIONS, Function, construct
+from thresher.sql.expressions import Expressions, Typed
+from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
+
+_PLAIN = {
+    exp.DType.BOOLEAN: kinds.BOOL, exp.DType.TINYINT: kinds.TINYINT, exp.DType.SMALLINT: kinds.SMALLINT,
+    exp.DType.INT: kinds.INT, exp.DType.BIGINT: kinds.BIGINT, exp.DType.FLOAT: kinds.FLOAT, exp.DType.DOUBLE: kinds.DOUBLE,
+    exp.DType.TEXT: kinds.STRING, exp.DType.BINARY: kinds.BINARY, exp.DType.DATE: kinds.DATE,
+    exp.DType.TIMESTAMPTZ: TIMESTAMP, exp.DType.TIMESTAMP: TIMESTAMP, exp.DType.TIMESTAMPLTZ: TIMESTAMP,
+    exp.DType.TIMESTAMPNTZ: TIMESTAMP_NTZ,
+}
+
+
+def written_type(e: Expressions, node: exp.Expression) -> pa.DataType:
+    """The Arrow type of a type as written in the text."""
+    if not isinstance(node, exp.DataType):
+        e.refuse(node, "this type")
+    if node.this in _PLAIN and not node.expressions:
+        return _PLAIN[node.this]
+    if node.this == exp.DType.DECIMAL:
+        sizes = [int(size.this.this) for size in node.expressions] or [10, 0]
+        precision, scale = sizes[0], sizes[1] if len(sizes) > 1 else 0
+        if not 1 <= precision <= kinds.MAX_PRECISION or not 0 <= scale <= precision:
+            e.wrong(node, f"decimal({precision},{scale}) is not a type; expected 1 to 38 digits and a scale within.")
+        return pa.decimal128(precision, scale)
+    if node.this == exp.DType.ARRAY and len(node.expressions) == 1:
+        return kinds.array_of(written_type(e, node.expressions[0]))
+    e.refuse(node, f"type {node.sql('spark')}", "use one of the shared types (docs/sql.md)")
+
+
+@construct(exp.Cast, parts="this to", group="Casts", signature="cast(a AS type), a::type, date'2024-01-31', 1L, 1.5BD, 2D",
+           note="Pairs: see below. What Spark refuses at run time is an error here too.",
+           example="SELECT cast('12' AS int) AS a, date'2024-01-31' AS b")
+def _cast(e: Expressions, node: exp.Cast) -> Typed:
+    kind = written_type(e, node.to)
+    literal = _typed_literal(e, node, kind)
+    return literal if literal is not None else convert(e, node, e.expr(node.this), kind, is_try=False)
+
+
+@construct(exp.TryCast, parts="this to safe", group="Casts", signature="try_cast(a AS type)", note="NULL where cast raises.",
+           example="SELECT try_cast('x' AS int) AS a")
+def _try_cast(e: Expressions, node: exp.TryCast) -> Typed:
+    return convert(e, node, e.expr(node.this), written_type(e, node.to), is_try=True)
+
+
+def _typed_literal(e: Expressions, node: exp.Cast, kind: pa.DataType) -> Typed | None:
+    """date'…', timestamp'…', 1.5BD (a cast of a literal means the same) and 1L, which keeps the digits of a literal."""
+    if not isinstance(node.this, exp.Literal):
+        return None
+    text = node.this.this
+    if not node.this.is_string:
+        after = node.this.meta.get("end", -2) + 1
+        if kind in kinds.INTEGERS and e.source.text[after : after + 1].upper() in ("L", "S", "Y"):
+            value = int(text) if kind in (kinds.INT, kinds.BIGINT) else None
+            return Typed(f"CAST({text} AS {kinds.in_duckdb(kind)})", kind, text, value)
+        return None
+    if kinds.is_decimal(kind) and (number := literals.number(text)) and kinds.is_decimal(number[1]):
+        if kinds.wider(number[1], kind) == kind:
+            return Typed(f"CAST('{text}' AS {kinds.in_duckdb(kind)})", kind, text)
+    if kind == kinds.DATE and literals.date_text(text):
+        return Typed(f"DATE '{text}'", kind)
+    if kind == TIMESTAMP and (instant := literals.timestamp_text(text)):
+        return Typed(f"TIMESTAMPTZ '{instant}+00'", kind)
+    return None
+
+
+def convert(e: Expressions, node: exp.Expression, value: Typed, kind: pa.DataType, *, is_try: bool) -> Typed:
+    """A value in another type, as Spark's ANSI cast does it."""
+    name = value.name if isinstance(node, exp.Cast) and isinstance(node.this, exp.Column) else None
+    sql = _converted(value.sql, value.kind, kind, "TRY_CAST" if is_try else "CAST")
+    if sql is None:
+        e.refuse(node, f"cast({kinds.in_spark(value.kind)} as {kinds.in_spark(kind)})", _remedy(value.kind, kind))
+    return Typed(sql, kind, name, is_window=value.is_window)
+
+
+def _converted(sql: str, old: pa.DataType, new: pa.DataType, cast: str) -> str | None:
+    word = kinds.in_duckdb(new)
+    plain = f"{cast}({sql} AS {word})"
+    if old == new:
+        return sql
+    if old == kinds.VOID or kinds.wider(old, new) == new:
+        return f"CAST({sql} AS {word})"
+    if old == kinds.STRING:
+        return _from_text(sql, new, word, cast)
+    if kinds.is_exact(old):
+        if new in kinds.INTEGERS:
+            return plain if old in kinds.INTEGERS else f"{cast}(trunc({sql}) AS {word})"
+        if kinds.is_decimal(new) or (new == kinds.BOOL and old in kinds.INTEGERS):
+            return plain
+        if new == kinds.STRING:
+            return _number_text(sql, old)
+        if new == kinds.DOUBLE:  # by way of the text: DuckDB's own conversion rounds twice
+            return f"CAST(CAST({sql} AS VARCHAR) AS DOUBLE)"
+    if old == kinds.BOOL and (new in kinds.INTEGERS or new == kinds.STRING):
+        return plain
+    if old == kinds.DOUBLE and new in (kinds.INT, kinds.BIGINT):
+        return f"{cast}(trunc({sql}) AS {word})"
+    if old == kinds.DATE and new == kinds.STRING:
+        return f"spark_date_text({sql})"
+    if old == TIMESTAMP and new == kinds.STRING:
+        return f"spark_timestamp_text({sql})"
+    if {old, new} == {kinds.DATE, TIMESTAMP}:
+        return plain
+    return None
+
+
+def _number_text(sql: str, old: pa.DataType) -> str | None:
+    if not kinds.is_decimal(old) or old.scale < old.precision:
+        return f"CAST({sql} AS VARCHAR)"
+    if old.precision == kinds.MAX_PRECISION:
+        return None
+    # DuckDB leaves out the zero before the point where the type has no room for it.
+    return f"CAST(CAST({sql} AS DECIMAL({old.precision + 1},{old.scale})) AS VARCHAR)"
+
+
+def _from_text(sql: str, new: pa.DataType, word: str, cast: str) -> str | None:
+    is_try = "true" if cast == "TRY_CAST" else "false"
+    if new in kinds.INTEGERS:
+        return f"{cast}(spark_integer_text({sql}, {is_try}) AS {word})"
+    if kinds.is_decimal(new):
+        return f"{cast}(spark_number_text({sql}, {is_try}) AS {word})"
+    if new == kinds.DOUBLE:
+        return f"spark_double_of_text({sql}, {is_try})"
+    if new == kinds.DATE:
+        return f"{cast}(spark_date_of_text({sql}, {is_try}) AS DATE)"
+    if new == kinds.BOOL:
+        return f"spark_boolean_of_text({sql}, {is_try})"
+    if new == TIMESTAMP and cast == "CAST":
+        return f"CAST(spark_timestamp_of_text({sql}) AS TIMESTAMPTZ)"
+    if new == kinds.BINARY:
+        return f"encode({sql})"
+    return None
+
+
+def _remedy(old: pa.DataType, new: pa.DataType) -> str:
+    if old in (kinds.FLOAT, kinds.DOUBLE):
+        return "keep such numbers as decimal from the start"
+    return ""
+
+
+_NAMES = {"int": kinds.INT, "bigint": kinds.BIGINT, "smallint": kinds.SMALLINT, "tinyint": kinds.TINYINT,
+          "double": kinds.DOUBLE, "boolean": kinds.BOOL, "string": kinds.STRING, "date": kinds.DATE,
+          "timestamp": TIMESTAMP, "to_date": kinds.DATE, "decimal": pa.decimal128(10, 0)}
+
+
+def _as_call(e: Expressions, node: exp.Anonymous) -> Typed:
+    return convert(e, node, e.expr(node.expressions[0]), _NAMES[node.name.lower()], is_try=False)
+
+
+FUNCTIONS.update({name: Function(_as_call, 1, 1) for name in _NAMES})

@@ -1,0 +1,109 @@
+"""Spark's SQL as text in, a syntax tree out: reading only, no judgement of what is portable.
+
+sqlglot's parser is told to leave function calls as they are written (no builder renames `nvl` to `coalesce` or turns
+`date_add` into something else), so that the allow-list speaks of Spark's own names.
+"""
+
+from typing import NoReturn
+
+from sqlglot import exp
+from sqlglot.dialects.spark import Spark
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.parsers.spark import SparkParser
+
+from thresher.errors import NotPortable, SqlError
+
+# Calls with a syntax of their own; every other call is kept as name and arguments.
+_SPECIAL_CALLS = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "SUBSTR", "POSITION", "OVERLAY", "DECODE")
+
+
+class PlainSpark(Spark):
+    """Spark's dialect with plain function calls, strict casts and doubled quotes in strings."""
+
+    class Tokenizer(Spark.Tokenizer):
+        # Spark 4 reads 'it''s' as it's; sqlglot would read two strings.
+        STRING_ESCAPES = ["\\", "'", '"']
+
+    class Parser(SparkParser):
+        STRICT_CAST = True
+        FUNCTIONS = {}
+        FUNCTION_PARSERS = {name: parser for name, parser in SparkParser.FUNCTION_PARSERS.items() if name in _SPECIAL_CALLS}
+        NO_PAREN_FUNCTION_PARSERS = {
+            name: parser for name, parser in SparkParser.NO_PAREN_FUNCTION_PARSERS.items() if name in ("CASE", "IF")
+        }
+
+
+_DIALECT = PlainSpark()
+
+
+class Source:
+    """The text of one query and its origin: turns places in the text into messages.
+
+    >>> Source("select 1\\n  from", "etl.sql").place(11)
+    'etl.sql:2:3'
+    """
+
+    def __init__(self, text: str, origin: str | None = None) -> None:
+        self.text = text
+        self.origin = origin
+
+    def place(self, offset: int) -> str:
+        """`origin:line:column` of a character of the text, both counted from 1."""
+        line = self.text.count("\n", 0, offset) + 1
+        column = offset - (self.text.rfind("\n", 0, offset) + 1) + 1
+        return f"{self.origin}:{line}:{column}" if self.origin else f"line {line}, column {column}"
+
+    def at(self, node: exp.Expression) -> str:
+        """Where a node of the tree stands: its own first character, else that of its first part or its parent."""
+        start: exp.Expression | None = node
+        while start is not None:
+            offsets = [part.meta["start"] for part in start.walk() if part._meta and "start" in part._meta]
+            if offsets:
+                return self.place(min(offsets))
+            start = start.parent
+        return self.place(0)
+
+    def refuse(self, node: exp.Expression, what: str, remedy: str = "") -> NoReturn:
+        """Raise NotPortable: what was found, where, and how to say it instead."""
+        remedy = f"{remedy}, or " if remedy else ""
+        raise NotPortable(
+            f"{self.at(node)}: {what} is not part of the portable SQL (docs/sql.md): it is not proven to give the same "
+            f"rows on the embedded engine as on Spark. Next: {remedy}run the step on Spark (engine: spark)."
+        )
+
+    def wrong(self, node: exp.Expression, what: str) -> NoReturn:
+        """Raise SqlError: what is wrong on either engine, and where."""
+        raise SqlError(f"{self.at(node)}: {what}")
+
+
+def read(source: Source) -> exp.Query:
+    """The tree of exactly one query; raises SqlError for anything else."""
+    try:
+        statements = [s for s in _DIALECT.parse(source.text) if s is not None]
+    except ParseError as error:
+        first = error.errors[0] if error.errors else {}
+        where = f"line {first.get('line')}, column {first.get('col')}"
+        if source.origin:
+            where = f"{source.origin}:{first.get('line')}:{first.get('col')}"
+        message = str(first.get("description") or error).rstrip(".")
+        raise SqlError(f"{where}: {message}, near {first.get('highlight')!r}. Expected one query in Spark SQL.") from None
+    except TokenError as error:
+        raise SqlError(f"{source.place(0)}: {error}. Expected one query in Spark SQL.") from None
+    statements = [s for s in statements if not isinstance(s, exp.Semicolon)]
+    if len(statements) != 1:
+        raise SqlError(f"{source.place(0)}: found {len(statements)} statements; expected exactly one query.")
+    tree = statements[0]
+    while isinstance(tree, exp.Subquery) and not any(v for k, v in tree.args.items() if k != "this"):
+        tree = tree.this
+    if not isinstance(tree, exp.Select | exp.SetOperation | exp.Values | exp.Subquery):
+        found = type(tree).__name__.upper()
+        raise SqlError(f"{source.place(0)}: found {found}; expected a query (SELECT, WITH, VALUES or a set operation).")
+    return tree
+
+
+def quoted_in_spark(text: str) -> str:
+    """A name in Spark's back-ticks."""
+    return "`" + text.replace("`", "``") + "`"
+
+
+__all__ = ["PlainSpark", "Source", "quoted_in_spark", "read"]

@@ -1,0 +1,197 @@
+"""Spark's types and their arithmetic, on Arrow types: what an expression's type is, and what widens to what.
+
+Source: Spark 4 SQL reference, "ANSI compliance" and `DecimalType`; `pa.null()` is the type of NULL (Spark's void).
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
+
+BOOL, STRING, BINARY, DATE, VOID = pa.bool_(), pa.string(), pa.binary(), pa.date32(), pa.null()
+TINYINT, SMALLINT, INT, BIGINT = pa.int8(), pa.int16(), pa.int32(), pa.int64()
+FLOAT, DOUBLE = pa.float32(), pa.float64()
+
+INTEGERS = (TINYINT, SMALLINT, INT, BIGINT)
+_DIGITS = {TINYINT: 3, SMALLINT: 5, INT: 10, BIGINT: 20}
+_WORDS = {
+    BOOL: ("boolean", "BOOLEAN"),
+    TINYINT: ("tinyint", "TINYINT"),
+    SMALLINT: ("smallint", "SMALLINT"),
+    INT: ("int", "INTEGER"),
+    BIGINT: ("bigint", "BIGINT"),
+    FLOAT: ("float", "FLOAT"),
+    DOUBLE: ("double", "DOUBLE"),
+    STRING: ("string", "VARCHAR"),
+    BINARY: ("binary", "BLOB"),
+    DATE: ("date", "DATE"),
+    TIMESTAMP: ("timestamp", "TIMESTAMPTZ"),
+    TIMESTAMP_NTZ: ("timestamp_ntz", "TIMESTAMP"),
+    VOID: ("void", "INTEGER"),
+}
+MAX_PRECISION = 38
+
+
+def in_spark(kind: pa.DataType) -> str:
+    """A type in Spark's words.
+
+    >>> in_spark(array_of(pa.struct([("a", pa.decimal128(5, 2))])))
+    'array<struct<a:decimal(5,2)>>'
+    """
+    if is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    if is_array(kind):
+        return f"array<{in_spark(kind.value_type)}>"
+    if is_struct(kind):
+        return "struct<" + ",".join(f"{field.name}:{in_spark(field.type)}" for field in kind) + ">"
+    return _WORDS[kind][0]
+
+
+def in_duckdb(kind: pa.DataType) -> str:
+    """A type in DuckDB's words.
+
+    >>> in_duckdb(array_of(pa.struct([("a b", pa.int64())])))
+    'STRUCT("a b" BIGINT)[]'
+    """
+    if is_decimal(kind):
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if is_array(kind):
+        return f"{in_duckdb(kind.value_type)}[]"
+    if is_struct(kind):
+        return "STRUCT(" + ", ".join(f"{quoted(field.name)} {in_duckdb(field.type)}" for field in kind) + ")"
+    return _WORDS[kind][1]
+
+
+def quoted(name: str) -> str:
+    """A name in DuckDB's quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text_literal(text: str) -> str:
+    """A string in DuckDB's quotes; a NUL character, which no literal can hold, by chr(0)."""
+    parts = ["'" + part.replace("'", "''") + "'" for part in text.split("\0")]
+    return parts[0] if len(parts) == 1 else "(" + " || chr(0) || ".join(parts) + ")"
+
+
+def array_of(kind: pa.DataType) -> pa.DataType:
+    """The array type in the shared form."""
+    return pa.list_(pa.field("element", kind))
+
+
+def is_decimal(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_decimal(kind))
+
+
+def is_array(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind))
+
+
+def is_struct(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_struct(kind))
+
+
+def has_void(kind: pa.DataType) -> bool:
+    """NULL without a type, or an array or struct that holds one."""
+    if is_array(kind):
+        return has_void(kind.value_type)
+    return any(has_void(field.type) for field in kind) if is_struct(kind) else bool(kind == VOID)
+
+
+def is_exact(kind: pa.DataType) -> bool:
+    """An integer or a decimal."""
+    return kind in INTEGERS or is_decimal(kind)
+
+
+def is_orderable(kind: pa.DataType) -> bool:
+    """May be compared, sorted, grouped: everything but nested types, whose order is not proven equal."""
+    return not (is_array(kind) or is_struct(kind))
+
+
+def is_groupable(kind: pa.DataType) -> bool:
+    """May tell rows apart, null equal to null at every depth: all but floating numbers, which have two zeros."""
+    if is_array(kind):
+        return is_groupable(kind.value_type)
+    if is_struct(kind):
+        return all(is_groupable(field.type) for field in kind)
+    return kind not in (FLOAT, DOUBLE)
+
+
+def as_decimal(kind: pa.DataType, literal: Any = None) -> pa.DataType:
+    """The decimal that Spark takes for an exact number; an integer literal counts only the digits that it has."""
+    if is_decimal(kind):
+        return kind
+    if isinstance(literal, int) and not isinstance(literal, bool):
+        return pa.decimal128(max(1, len(str(abs(literal)))), 0)
+    return pa.decimal128(_DIGITS[kind], 0)
+
+
+def bounded(precision: int, scale: int) -> pa.DataType | None:
+    """The decimal for the exact result of a computation; None where Spark would round it to fit 38 digits.
+
+    >>> bounded(31, 4), bounded(49, 4), bounded(45, 20)
+    (Decimal128Type(decimal128(31, 4)), Decimal128Type(decimal128(38, 4)), None)
+    """
+    if precision <= MAX_PRECISION:
+        return pa.decimal128(precision, scale)
+    kept = max(MAX_PRECISION - (precision - scale), min(scale, 6))
+    return pa.decimal128(MAX_PRECISION, scale) if kept == scale else None
+
+
+def wider(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
+    """The type that holds the values of both, exactly and as Spark finds it; None where there is none.
+
+    >>> wider(INT, pa.decimal128(5, 2)), wider(VOID, STRING), wider(STRING, INT) is None
+    (Decimal128Type(decimal128(12, 2)), DataType(string), True)
+    """
+    if left == right or right == VOID:
+        return left
+    if left == VOID:
+        return right
+    if left in INTEGERS and right in INTEGERS:
+        return max(left, right, key=INTEGERS.index)
+    if is_exact(left) and is_exact(right):
+        a, b = as_decimal(left), as_decimal(right)
+        scale = max(a.scale, b.scale)
+        precision = max(a.precision - a.scale, b.precision - b.scale) + scale
+        return pa.decimal128(precision, scale) if precision <= MAX_PRECISION else None
+    if DOUBLE in (left, right) and all(kind in (*INTEGERS, FLOAT, DOUBLE) for kind in (left, right)):
+        return DOUBLE
+    if is_array(left) and is_array(right):
+        element = wider(left.value_type, right.value_type)
+        return array_of(element) if element is not None else None
+    if is_struct(left) and is_struct(right) and [f.name for f in left] == [f.name for f in right]:
+        fields = [(a.name, wider(a.type, b.type)) for a, b in zip(left, right, strict=True)]
+        return None if any(kind is None for _, kind in fields) else pa.struct(fields)
+    return None
+
+
+def of_value(value: Any) -> pa.DataType:
+    """The type that Spark gives to the value of a parameter.
+
+    >>> of_value(7), of_value(3_000_000_000), of_value("x")
+    (DataType(int32), DataType(int64), DataType(string))
+    """
+    if value is None:
+        return VOID
+    if isinstance(value, bool):
+        return BOOL
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise ValueError(f"{value} does not fit a bigint")
+        return INT if -(2**31) <= value < 2**31 else BIGINT
+    if isinstance(value, str):
+        return STRING
+    if isinstance(value, Decimal) and value.is_finite():
+        _, digits, exponent = value.as_tuple()
+        scale = max(0, -int(exponent))
+        return pa.decimal128(max(len(digits) + max(0, int(exponent)), scale, 1), scale)
+    if isinstance(value, datetime):
+        return TIMESTAMP
+    if isinstance(value, date):
+        return DATE
+    if isinstance(value, float):
+        return DOUBLE
+    raise ValueError(f"{type(value).__name__} is not among int, str, bool, float, Decimal, date, datetime and None")

@@ -1,0 +1,147 @@
+"""One query in Spark's SQL: what it reads, and its text for either engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+from sqlglot import exp
+
+from thresher.errors import SqlError
+from thresher.sql.dialect import Source, read
+from thresher.sql.relations import Translation, translate
+
+
+@dataclass(frozen=True)
+class Query:
+    """One parsed query; made by `parse`."""
+
+    text: str
+    origin: str | None = None
+
+    @cached_property
+    def _source(self) -> Source:
+        return Source(self.text, self.origin)
+
+    @cached_property
+    def _tree(self) -> exp.Query:
+        return read(self._source)
+
+    @cached_property
+    def _references(self) -> list[exp.Table]:
+        found: list[exp.Table] = []
+        _collect_tables(self._tree, frozenset(), found)
+        return sorted(found, key=lambda table: _start(table.parts[0]))
+
+    @cached_property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that the query reads, as written (`zone.name` or a plain name), CTEs left out.
+
+        >>> parse("with a as (select * from raw.t) select * from a join b using (k)").tables
+        ('raw.t', 'b')
+        """
+        return tuple(dict.fromkeys(_name(table) for table in self._references))
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the `:name` parameters, in order of appearance.
+
+        >>> parse("select * from t where day between :start and :end").parameters
+        ('start', 'end')
+        """
+        marks = self._tree.find_all(exp.Placeholder, bfs=False)
+        return tuple(dict.fromkeys(mark.this for mark in marks if isinstance(mark.this, str)))
+
+    def to_spark(self, names: Mapping[str, str]) -> str:
+        """The same text for Spark, each table of `names` replaced by its new name; nothing else is touched.
+
+        A table without an alias keeps its name as its alias, so that `courses.title` still works. Raises SqlError for a
+        table that `names` lacks, and for a column written with the table's full name (`zone.name.column`).
+
+        >>> parse("select courses.title from curated.courses").to_spark({"curated.courses": "v_1"})
+        'select courses.title from v_1 as courses'
+        """
+        self._check(names)
+        text, end = [], 0
+        for table in self._references:
+            first, last = table.parts[0], table.parts[-1]
+            text += [self.text[end : _start(first)], names[_name(table)]]
+            end = last.meta["end"] + 1
+            if not table.alias:
+                if table.args.get("sample") or table.args.get("version") or table.args.get("when"):
+                    self._source.wrong(table, f"table {_name(table)} needs an alias here (AS …).")
+                text.append(f" as {self.text[_start(last) : end]}")
+        return "".join([*text, self.text[end:]])
+
+    def to_duckdb(
+        self, names: Mapping[str, str], schemas: Mapping[str, pa.Schema], values: Mapping[str, Any] | None = None
+    ) -> str:
+        """DuckDB's SQL with Spark's meaning, over tables of `names` with the columns of `schemas`.
+
+        `values` are those of the `:name` parameters, which become `$name`: a value's type decides what an expression
+        means. Raises NotPortable for what is not proven equal, SqlError for what is wrong on either engine.
+        """
+        return self.translation(names, schemas, values).sql
+
+    def translation(
+        self, names: Mapping[str, str], schemas: Mapping[str, pa.Schema], values: Mapping[str, Any] | None = None
+    ) -> Translation:
+        """DuckDB's SQL together with the result's columns and Spark's types for them."""
+        self._check(names)
+        self._check(schemas)
+        tables = {_name(table): (names[_name(table)], schemas[_name(table)]) for table in self._references}
+        return translate(self._tree, self._source, tables, dict(values or {}))
+
+    def _check(self, known: Mapping[str, Any]) -> None:
+        for table in self._references:
+            if _name(table) not in known:
+                self._source.wrong(table, f"no table {_name(table)}; there are {', '.join(sorted(known)) or 'none'}.")
+        full = {_name(table).lower() for table in self._references if table.db}
+        for column in self._tree.find_all(exp.Column):
+            parts = [part.name for part in column.parts]
+            if len(parts) > 2 and ".".join(parts[:2]).lower() in full:
+                self._source.wrong(
+                    column,
+                    f"column {'.'.join(parts)} is written with its table's full name. "
+                    f"Write {'.'.join(parts[1:])}, or give the table an alias.",
+                )
+
+
+def parse(text: str, origin: str | None = None) -> Query:
+    """Read exactly one query in Spark's SQL; `origin` (a file's name) stands in the messages.
+
+    Raises SqlError for text that cannot be parsed and for anything but one query.
+
+    >>> parse("select 1 as n; -- done").tables
+    ()
+    """
+    query = Query(text, origin)
+    query._tree  # noqa: B018 - parsed now, so that errors come from here
+    return query
+
+
+def _collect_tables(node: exp.Expression, ctes: frozenset[str], found: list[exp.Table]) -> None:
+    with_ = node.args.get("with_")
+    if with_ is not None:
+        for cte in with_.expressions:
+            name = cte.alias.lower()
+            _collect_tables(cte.this, ctes | {name} if with_.recursive else ctes, found)
+            ctes = ctes | {name}
+    if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
+        if node.db or node.name.lower() not in ctes:
+            found.append(node)
+    for child in node.iter_expressions():
+        if child is not with_:
+            _collect_tables(child, ctes, found)
+
+
+def _name(table: exp.Table) -> str:
+    return ".".join(part.name for part in table.parts)
+
+
+def _start(part: exp.Expression) -> int:
+    start = part.meta.get("start")
+    if not isinstance(start, int):
+        raise SqlError(f"table {part.sql()} has no place in the text; write its name plainly.")
+    return start

@@ -1,0 +1,33 @@
+"""The allow-list as a page: docs/sql.md is this text."""
+
+from thresher.sql import aggregates, arrays, casts, dates, operators, relations, scalars  # noqa: F401 - they register
+from thresher.sql.allowed import ENTRIES
+
+_GROUPS = ("Queries", "Literals and columns", "Conditions", "Numbers", "Strings", "Dates", "Casts", "Arrays and structs",
+           "Aggregates", "Windows")
+
+_HEAD = """# Portable SQL
+
+Steps are written in Spark's SQL. What stands on this page runs on both engines with the same rows, names and types: on
+the embedded engine it is translated for DuckDB, and tests hold each line to what Spark gives. Anything else is refused
+there by name (`NotPortable`, with line and column); such a step says `engine: spark`.
+
+The rules behind the list: values are never converted implicitly between text and numbers; result types are Spark's;
+overflow, a bad cast and division by zero are errors (Spark's ANSI mode); the zone is UTC; rows have an order only after
+ORDER BY; a result column has a name of its own.
+
+This page is made from the allow-list itself (`thresher.sql.reference()`).
+"""
+
+
+def reference() -> str:
+    """The allow-list as Markdown: every construct and function with its signature, note and an example."""
+    lines = [_HEAD]
+    for group in _GROUPS:
+        lines += [f"## {group}", "", "| what | note | example |", "|---|---|---|"]
+        for entry in ENTRIES:
+            if entry.group == group:
+                cells = (f"`{entry.signature}`", entry.note, f"`{entry.example}`")
+                lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,271 @@
+"""The structure of many documents as one type, with what was seen of every path."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import pyarrow as pa
+
+from thresher.errors import UsageError
+from thresher.types import ddl
+from thresher.xml.ddl import struct_type
+from thresher.xml.options import Options, dotted, path_parts
+from thresher.xml.structure import ATTRIBUTE, ELEMENT, TEXT, Node, fold
+
+FORMAT = 1
+CHANGES = pa.schema([(name, pa.string()) for name in ("change", "path", "before", "after")])
+PATHS = pa.schema(
+    [
+        ("path", pa.string()),
+        ("kind", pa.string()),
+        ("type", pa.string()),
+        ("occurrences", pa.int64()),
+        ("documents", pa.int64()),
+        ("max_repeats", pa.int64()),
+        ("null_share", pa.float64()),
+        ("votes", pa.list_(pa.field("element", pa.struct([("type", pa.string()), ("count", pa.int64())])))),
+        ("examples", pa.list_(pa.field("element", pa.string()))),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One field as it will stand in the values: a scalar or a struct, or an array of it."""
+
+    path: tuple[str, ...]
+    node: Node
+    is_array: bool
+    item: pa.DataType
+    fields: "tuple[Shape, ...]" = ()
+
+    @property
+    def type(self) -> pa.DataType:
+        return pa.list_(pa.field("element", self.item)) if self.is_array else self.item
+
+    @property
+    def short_type(self) -> str:
+        item = "struct" if pa.types.is_struct(self.item) else ddl(self.item)
+        return f"array<{item}>" if self.is_array else item
+
+    def walk(self) -> "Iterator[tuple[Shape, Shape]]":
+        """Every field below this one with its parent, parents first."""
+        for shape in self.fields:
+            yield self, shape
+            yield from shape.walk()
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What all documents have in common: one type for their values, learnt or declared.
+
+    `seen` holds the counts by path, `declared` the struct that was declared over them, `documents` how many were
+    accepted. Made by `discover`, `from_ddl` or `from_json`.
+
+    >>> Schema.from_ddl("id int, book array<struct<title: string>>").ddl
+    'struct<id: int, book: array<struct<title: string>>>'
+    """
+
+    options: Options = field(default_factory=Options)
+    seen: Node = field(default_factory=Node)
+    declared: pa.StructType | None = None
+    documents: int = 0
+
+    @cached_property
+    def shape(self) -> Shape:
+        """The resolved tree of fields."""
+        return _Resolver(self.options).struct((), self.seen, self.declared)
+
+    @property
+    def arrow_type(self) -> pa.StructType:
+        """The struct of one document: learnt fields sorted by name, as Spark sorts them; shared types only."""
+        return self.shape.item
+
+    @property
+    def ddl(self) -> str:
+        """The type in Spark's words."""
+        return ddl(self.arrow_type)
+
+    @property
+    def paths(self) -> pa.Table:
+        """One row per path, parents first.
+
+        Columns: path; kind (element, attribute, text); type (`struct` for nested ones); occurrences; documents;
+        max_repeats within one parent; null_share (share of the parents without a value); votes (how many texts speak
+        for which type); examples (the alphabetically first texts).
+        """
+        rows = [self._path_row(parent, shape) for parent, shape in self.shape.walk()]
+        return pa.Table.from_pylist(rows, schema=PATHS)
+
+    def _path_row(self, parent: Shape, shape: Shape) -> dict[str, object]:
+        node = shape.node
+        parents = self.documents if not parent.path else parent.node.occurrences
+        votes = sorted(node.votes.kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+        return {
+            "path": dotted(shape.path),
+            "kind": "+".join(sorted(node.kinds)) or self._kind(shape.path[-1]),
+            "type": shape.short_type,
+            "occurrences": node.occurrences,
+            "documents": node.documents,
+            "max_repeats": node.repeats,
+            "null_share": 1 - node.parents / parents if parents else 1.0,
+            "votes": [{"type": kind, "count": count} for kind, count in votes],
+            "examples": node.votes.examples,
+        }
+
+    def _kind(self, name: str) -> str:
+        """What a declared name that no document has yet stands for."""
+        if name == self.options.value_tag:
+            return TEXT
+        prefix = self.options.attribute_prefix
+        return ATTRIBUTE if prefix and name.startswith(prefix) else ELEMENT
+
+    def merge(self, other: "Schema") -> "Schema":
+        """The schema of the documents of both; associative and commutative.
+
+        Raises UsageError where both were declared differently, or read documents by different rules.
+        """
+        if not self.options.shapes_like(other.options):
+            raise UsageError(
+                f"schemas read with {self.options.as_dict()} and {other.options.as_dict()} cannot be merged; "
+                f"discover both with the same options"
+            )
+        if self.declared is not None and other.declared is not None and self.declared != other.declared:
+            raise UsageError("schemas with different declarations cannot be merged; declare after merging")
+        return Schema(
+            self.options.merged(other.options),
+            self.seen.merge(other.seen),
+            self.declared if self.declared is not None else other.declared,
+            self.documents + other.documents,
+        )
+
+    def declare(self, text: str) -> "Schema":
+        """Lay a declared schema (Spark DDL) over what was seen.
+
+        Declared paths always exist, declared types of leaves win, declared arrays are always arrays; what was seen
+        stays. A leaf declared as a scalar that has attributes becomes a struct whose value tag has the declared type.
+        Raises UsageError for text that is no schema.
+        """
+        declared = struct_type(text)
+        return replace(self, declared=declared if self.declared is None else _over(self.declared, declared))
+
+    def diff(self, other: "Schema") -> pa.Table:
+        """Drift from this schema to another: one row per path that is new, vanished or changed (before, after)."""
+        before, after = self._types(), other._types()
+        rows = [
+            {"change": change, "path": dotted(path), "before": before.get(path), "after": after.get(path)}
+            for path in sorted({*before, *after})
+            if before.get(path) != after.get(path)
+            for change in ["new" if path not in before else "vanished" if path not in after else "changed"]
+        ]
+        return pa.Table.from_pylist(rows, schema=CHANGES)
+
+    def _types(self) -> dict[tuple[str, ...], str]:
+        return {shape.path: shape.short_type for _, shape in self.shape.walk()}
+
+    def to_json(self) -> str:
+        """The schema as text, the same for the same schema; see `from_json`."""
+        plain = {
+            "format": FORMAT,
+            "options": self.options.as_dict(),
+            "documents": self.documents,
+            "seen": self.seen.as_dict(),
+            "declared": None if self.declared is None else ddl(self.declared),
+        }
+        return json.dumps(plain, ensure_ascii=False, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Schema":
+        """The opposite of `to_json`. Raises UsageError for text of another form."""
+        try:
+            plain = json.loads(text)
+            if plain["format"] != FORMAT:
+                raise ValueError(f"format {plain['format']}")
+            options, seen = Options(**plain["options"]), Node.from_dict(plain["seen"])
+            declared, documents = plain["declared"], plain["documents"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(
+                f"not an XML schema in format {FORMAT}: {error!r}; expected what Schema.to_json gave. Discover again."
+            ) from None
+        return cls(options, seen, None if declared is None else struct_type(declared), documents)
+
+    @classmethod
+    def from_ddl(cls, text: str, options: Options | None = None) -> "Schema":
+        """A schema that is declared alone: exactly these fields, in this order. Raises UsageError."""
+        return cls(options or Options(), declared=struct_type(text))
+
+
+class _Resolver:
+    """Decides scalar, struct or array for every path from what was seen and declared."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.value_tag = fold(options.value_tag)
+        self.arrays = {tuple(map(fold, path_parts(path))) for path in options.arrays}
+
+    def field(self, path: tuple[str, ...], node: Node, declared: pa.DataType | None) -> Shape:
+        is_array = node.repeats > 1 or tuple(map(fold, path)) in self.arrays
+        if declared is not None and pa.types.is_list(declared):
+            is_array, declared = True, declared.value_type
+        return replace(self.item(path, node, declared), is_array=is_array)
+
+    def item(self, path: tuple[str, ...], node: Node, declared: pa.DataType | None) -> Shape:
+        if declared is not None and pa.types.is_struct(declared):
+            return self.struct(path, node, declared)
+        if self.is_scalar(node, declared):
+            learnt = pa.string() if node.children else node.votes.type(self.options)
+            return Shape(path, node, False, learnt if declared is None else declared)
+        within = None if declared is None else pa.struct([(self.options.value_tag, declared)])
+        return self.struct(path, node, within)
+
+    def is_scalar(self, node: Node, declared: pa.DataType | None) -> bool:
+        if not node.children:
+            return True
+        if declared is not None and pa.types.is_string(declared):
+            # A subtree read as a string is its XML; attributes alone are no subtree.
+            return any(ELEMENT in child.kinds for child in node.children.values())
+        # Spark gives up on a struct that is also a scalar, unless text stands in the struct: then it reads XML text.
+        return self.options.is_spark and declared is None and node.bare > 0 and self.value_tag not in node.children
+
+    def struct(self, path: tuple[str, ...], node: Node, declared: pa.StructType | None) -> Shape:
+        seen = node.fields(self.options)
+        if node.bare and not seen:
+            # Declared as a struct, seen as a text alone: the text is the struct's.
+            seen = replace(node, children={self.value_tag: Node()}).fields(self.options)
+        wanted = {} if declared is None else {fold(f.name): f for f in declared}
+        fields = [
+            self.field(
+                (*path, wanted[key].name if key in wanted else seen[key].name),
+                seen.get(key) or Node(),
+                wanted[key].type if key in wanted else None,
+            )
+            for key in dict.fromkeys([*wanted, *seen])
+        ]
+        if seen:
+            fields.sort(key=lambda shape: shape.path[-1])
+        item = pa.struct([pa.field(shape.path[-1], shape.type) for shape in fields])
+        return Shape(path, node, False, item, tuple(fields))
+
+
+def _over(below: pa.DataType, above: pa.DataType) -> pa.DataType:
+    """Two declarations as one: the later word counts, what it does not name stays, an array stays one."""
+    if pa.types.is_list(below) or pa.types.is_list(above):
+        lower = below.value_type if pa.types.is_list(below) else below
+        upper = above.value_type if pa.types.is_list(above) else above
+        return pa.list_(pa.field("element", _over(lower, upper)))
+    if not (pa.types.is_struct(below) and pa.types.is_struct(above)):
+        return above
+    fields = {fold(f.name): f for f in below}
+    for f in above:
+        known = fields.get(fold(f.name))
+        fields[fold(f.name)] = f if known is None else pa.field(f.name, _over(known.type, f.type))
+    return pa.struct(list(fields.values()))
+
+
+def counted_root(root: Node, name: str) -> None:
+    """Count one document at the root of what was seen."""
+    root.names[name] += 1
+    root.kinds += Counter({ELEMENT: 1})
+    root.documents += 1

@@ -1,0 +1,213 @@
+"""What type the texts of one path speak for, and the type on which they agree."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
+from thresher.xml.options import Options
+from thresher.xml.temporal import by_pattern, iso_date, iso_timestamp, spark_timestamp
+
+EXAMPLES = 3
+EXAMPLE_LENGTH = 60
+# Every decimal of at most 15 digits comes back from a double as it went in (IEEE 754 binary64).
+DOUBLE_DIGITS = 15
+DECIMAL_DIGITS = 38
+LONG_DIGITS = 20  # what Spark counts for a bigint beside a decimal
+_LONG = 2**63
+
+_NUMBER = re.compile(r"(?P<sign>-?)(?P<whole>0|[1-9][0-9]*)(?:\.(?P<fraction>[0-9]+))?(?P<exponent>[eE][+-]?[0-9]+)?")
+_SPARK_LONG = re.compile(r"[+-]?(\d[0-9\d]*)")
+_SPARK_DOUBLE = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_SPARK_DECIMAL = re.compile(r"[+-]?(?P<whole>[0-9,]*)(?:\.(?P<fraction>[0-9]*))?(?:[eE](?P<exponent>[+-]?[0-9]{1,9}))?")
+
+
+@dataclass(frozen=True)
+class Vote:
+    """One text's word for a type; for numbers with the digits before, after and overall."""
+
+    kind: str
+    whole: int = 0
+    scale: int = 0
+    digits: int = 0
+
+
+TEXT = Vote("text")
+
+
+def vote(text: str, options: Options) -> Vote | None:
+    """What one (trimmed) text could be; None for a text that is empty or stands for null.
+
+    >>> [vote(text, Options()).kind for text in ("7", "7.5", "007", "+7", "1e5", "true", "2024-01-31", "x")]
+    ['integer', 'decimal', 'text', 'text', 'double', 'boolean', 'date', 'text']
+    >>> [vote(text, Options.spark()).kind for text in ("7", "7.5", "007", "+7", "1e5", "TRUE", "2024-01-31", "x")]
+    ['integer', 'double', 'integer', 'integer', 'double', 'boolean', 'date', 'text']
+    """
+    # Spark 4.2 reads the null text as null, but lets it vote.
+    if not text or (text == options.null_value and not options.is_spark):
+        return None
+    number = _spark_number(text, options) if options.is_spark else _exact_number(text)
+    return number or _moment(text, options) or _boolean(text, options) or TEXT
+
+
+def _exact_number(text: str) -> Vote | None:
+    """Only numbers that are written as a number would be written back: no leading zeros, no plus sign."""
+    found = _NUMBER.fullmatch(text)
+    if not found or found["sign"] and not text.strip("-0.eE"):
+        return None
+    whole = len(found["whole"]) if found["whole"] != "0" else 0
+    fraction = found["fraction"] or ""
+    digits = len((found["whole"] + fraction).lstrip("0"))
+    if found["exponent"]:
+        fits = digits <= DOUBLE_DIGITS and -300 < int(found["exponent"][1:]) < 300
+        return Vote("double", digits=digits) if fits else None
+    is_long = not fraction and -_LONG <= int(text) < _LONG
+    return Vote("integer" if is_long else "decimal", whole, len(fraction), digits)
+
+
+def _spark_number(text: str, options: Options) -> Vote | None:
+    found = _SPARK_LONG.fullmatch(text)
+    if found and int(found[1]) < _LONG:
+        return Vote("integer")
+    if options.prefers_decimal and (decimal := _SPARK_DECIMAL.fullmatch(text)):
+        # A BigDecimal's precision counts no leading zeros; DecimalType takes the larger of precision and scale.
+        fraction, exponent = decimal["fraction"] or "", int(decimal["exponent"] or 0)
+        whole = decimal["whole"].replace(",", "")
+        scale = len(fraction) - exponent
+        precision = max(len((whole + fraction).lstrip("0")) or 1, scale)
+        if (whole or fraction) and text.lstrip("+-")[0] != "," and 0 <= scale and precision <= DECIMAL_DIGITS:
+            return Vote("decimal", precision - scale, scale)
+    return Vote("double") if _SPARK_DOUBLE.fullmatch(text) else None
+
+
+def _moment(text: str, options: Options) -> Vote | None:
+    if not options.is_spark and not text[:1].isdigit():
+        return None
+    if _parses(_date, text, options):
+        return Vote("date" if options.prefer_date or options.is_spark else "timestamp_ntz")
+    moment = _parses(_timestamp, text, options)
+    if moment is None:
+        return None
+    return Vote("timestamp" if options.is_spark or moment.tzinfo else "timestamp_ntz")
+
+
+def _date(text: str, options: Options) -> Any:
+    return by_pattern(text, options.date_format) if options.date_format else iso_date(text)
+
+
+def _timestamp(text: str, options: Options) -> Any:
+    if options.timestamp_format:
+        return by_pattern(text, options.timestamp_format)
+    return spark_timestamp(text)[0] if options.is_spark else iso_timestamp(text)
+
+
+def _parses(parser: Callable[[str, Options], Any], text: str, options: Options) -> Any:
+    try:
+        return parser(text, options)
+    except ValueError:
+        return None
+
+
+def _boolean(text: str, options: Options) -> Vote | None:
+    known = text.lower() if options.is_spark else text
+    return Vote("boolean") if known in ("true", "false") else None
+
+
+@dataclass
+class Votes:
+    """The votes of all texts of a path; merging is associative and commutative.
+
+    `whole`, `scale` and `digits` are the most digits before the point, after it and overall; `examples` the
+    alphabetically first distinct texts.
+    """
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    whole: int = 0
+    scale: int = 0
+    digits: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, text: str, options: Options) -> bool:
+        """Count one text; False where it is empty or stands for null."""
+        cast = vote(options.trimmed(text), options)
+        if cast is None:
+            return False
+        self.kinds[cast.kind] += 1
+        self._widen(cast.whole, cast.scale, cast.digits)
+        example = text if len(text) <= EXAMPLE_LENGTH else text[:EXAMPLE_LENGTH] + "…"
+        if example not in self.examples and (len(self.examples) < EXAMPLES or example < self.examples[-1]):
+            self.examples = sorted([*self.examples, example])[:EXAMPLES]
+        return True
+
+    def merge(self, other: "Votes") -> "Votes":
+        """The votes of both."""
+        merged = Votes(self.kinds + other.kinds, self.whole, self.scale, self.digits)
+        merged._widen(other.whole, other.scale, other.digits)
+        merged.examples = sorted({*self.examples, *other.examples})[:EXAMPLES]
+        return merged
+
+    def _widen(self, whole: int, scale: int, digits: int) -> None:
+        self.whole = max(self.whole, whole)
+        self.scale = max(self.scale, scale)
+        self.digits = max(self.digits, digits)
+
+    def type(self, options: Options) -> pa.DataType:
+        """The narrowest type that holds every text: in the exact dialect without loss.
+
+        | votes | exact | spark |
+        |---|---|---|
+        | integer | int64 | int64 |
+        | decimal, integer | decimal of the digits seen, ≤ 38 | decimal, an integer counting 20 digits; else double |
+        | double, decimal, integer | double if none has more than 15 digits | double |
+        | date, timestamp_ntz | timestamp_ntz | – |
+        | date, timestamp | string | timestamp |
+        | anything else together | string | string |
+        """
+        kinds = frozenset(self.kinds)
+        if not kinds or not options.infer_types or "text" in kinds:
+            return pa.string()
+        if kinds <= {"integer", "decimal", "double"}:
+            return self._spark_number(kinds) if options.is_spark else self._exact_number(kinds, options)
+        if kinds <= {"date", "timestamp_ntz"}:
+            return pa.date32() if kinds == {"date"} else TIMESTAMP_NTZ
+        if kinds == {"timestamp"} or (options.is_spark and kinds == {"date", "timestamp"}):
+            return TIMESTAMP
+        return pa.bool_() if kinds == {"boolean"} else pa.string()
+
+    def _exact_number(self, kinds: frozenset[str], options: Options) -> pa.DataType:
+        if kinds == {"integer"}:
+            return pa.int64()
+        wants_double = "double" in kinds or (self.scale and not options.prefers_decimal)
+        if wants_double and self.digits <= DOUBLE_DIGITS:
+            return pa.float64()
+        if "double" in kinds or self.whole + self.scale > DECIMAL_DIGITS:
+            return pa.string()
+        return pa.decimal128(max(self.whole + self.scale, 1), self.scale)
+
+    def _spark_number(self, kinds: frozenset[str]) -> pa.DataType:
+        if kinds == {"integer"}:
+            return pa.int64()
+        whole = max(self.whole, LONG_DIGITS) if "integer" in kinds else self.whole
+        if "double" in kinds or whole + self.scale > DECIMAL_DIGITS:
+            return pa.float64()
+        return pa.decimal128(whole + self.scale, self.scale)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The votes as plain values; what is zero or empty is left out."""
+        plain = {
+            "kinds": dict(sorted(self.kinds.items())),
+            "whole": self.whole,
+            "scale": self.scale,
+            "digits": self.digits,
+            "examples": self.examples,
+        }
+        return {name: value for name, value in plain.items() if value}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "Votes":
+        """The opposite of `as_dict`."""
+        return cls(**{**plain, "kinds": Counter(plain.get("kinds", {}))})

@@ -1,0 +1,63 @@
+"""What all tests share: no settings of the person who runs them, and one worker for what cannot be shared."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from thresher.lake import Lake
+
+ROOT = Path(__file__).resolve().parent.parent
+REALDATA = Path(os.environ.get("THRESHER_REALDATA") or ROOT.parent / "shared" / "realdata")
+
+
+class Scheduling(LoadScopeScheduling):
+    """Which tests go to the same worker of pytest-xdist (`--dist loadscope`); it knows them by their ids alone."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        if "ipynb" in nodeid:
+            # The cells of a notebook share a kernel, and the notebooks share a lake, in the order of their names.
+            return "notebooks"
+        if "spark" in nodeid:
+            # One local Spark server serves all of them: in two workers they would wait for each other.
+            return "spark"
+        return nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling | None:
+    """Our scheduling for `--dist loadscope` (pytest-xdist 3.8 ignores its own groups under pytest 9.2)."""
+    return Scheduling(config, log) if config.getvalue("dist") == "loadscope" else None
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see no THRESHER_ variable that they did not set themselves."""
+    for name in [name for name in os.environ if name.startswith("THRESHER_") and name != "THRESHER_REALDATA"]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def realdata() -> Path:
+    """The folder of third-party files; a test that asks for it is skipped where there is none."""
+    if not REALDATA.is_dir():
+        pytest.skip(f"no third-party files at {REALDATA}; set THRESHER_REALDATA to their folder")
+    return REALDATA
+
+
+@pytest.fixture(params=["duckdb", pytest.param("spark", marks=pytest.mark.spark)])
+def engine(request: pytest.FixtureRequest) -> str:
+    """The name of each engine in turn."""
+    if request.param == "spark":
+        request.getfixturevalue("spark_home")
+    return request.param
+
+
+@pytest.fixture
+def lake(engine: str, tmp_path: Path) -> Iterator[Lake]:
+    """An empty lake on each engine in turn."""
+    lake = Lake(tmp_path / "lake", engine)
+    yield lake
+    lake.engine.close()
