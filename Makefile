@@ -3,19 +3,25 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fix lab notebooks bench lock clean
+.PHONY: help demo test check fix lab notebooks outputs bench lock clean tried
 
 # The Python that makes .venv: `make PYTHON=/path/to/python3`. First the version that the locks are tested on.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
-# Settings for another Python, or for pip elsewhere, must not reach into .venv.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PIP_REQUIRE_VIRTUALENV
+# Settings for another Python, or for pip elsewhere, must not reach into .venv. And modules compiled once are to be kept:
+# without that every kernel compiles pandas anew.
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PIP_REQUIRE_VIRTUALENV
 export PYTHONNOUSERSITE := 1
 
 VENV_PYTHON := .venv/bin/python
 PYTEST := env -u THRESHER_ENGINE -u THRESHER_LAKE -u THRESHER_LEDGER $(VENV_PYTHON) -m pytest
 NBVAL := --nbval --nbval-sanitize-with tests/notebooks.cfg --nbval-current-env
+# The notebooks are tried in copies of the project, each with its own lake: the steps from nothing, the reports on what
+# the pipelines made.
+TRIED := build/tried
+STEPS := $(TRIED)/steps/notebooks/0*.ipynb
+REPORTS := $(TRIED)/reports/notebooks/reports/*.ipynb
 PIPELINE ?= pipelines/courses.yml
 LOCK_FLAGS ?=
 COMPILE = $(VENV_PYTHON) -m uv pip compile pyproject.toml --group setup --universal --fork-strategy fewest \
@@ -32,8 +38,8 @@ help: ## Show the targets
 demo: $(BASE) ## Run the course pipeline on the sample data, and print where its site is
 	@$(VENV_PYTHON) -m thresher run "$(PIPELINE)"
 
-test: $(DEV) ## Run every test: library, examples in docstrings, notebooks
-	$(PYTEST) -n auto --maxprocesses 4 --dist loadscope tests lib notebooks $(NBVAL)
+test: $(DEV) tried ## Run every test: library, examples in docstrings, notebooks
+	$(PYTEST) -n auto --maxprocesses 4 --dist loadscope tests lib $(STEPS) $(REPORTS) $(NBVAL)
 
 check: $(DEV) ## Check style, types and the set-up files; change nothing
 	$(VENV_PYTHON) -m ruff check .
@@ -48,8 +54,21 @@ fix: $(DEV) ## Repair what style checks can repair
 lab: $(DEV) ## Open JupyterLab on the notebooks
 	$(VENV_PYTHON) -m thresher lab
 
-notebooks: $(DEV) ## Run the notebooks and compare with what they show
-	$(PYTEST) notebooks $(NBVAL)
+notebooks: $(DEV) tried ## Run the notebooks and compare with what they show
+	$(PYTEST) $(STEPS) $(REPORTS) $(NBVAL)
+
+outputs: $(DEV) tried ## Run the notebooks and keep what they show now; look at the difference before you commit it
+	$(VENV_PYTHON) -m nbconvert --log-level WARN --to notebook --execute --inplace \
+		--ExecutePreprocessor.record_timing=False $(STEPS) $(REPORTS)
+	cp $(STEPS) notebooks/
+	cp $(REPORTS) notebooks/reports/
+
+tried: $(DEV)
+	@rm -rf $(TRIED) && mkdir -p $(TRIED)/steps $(TRIED)/reports
+	@for copy in steps reports; do cp -R notebooks pipelines data $(TRIED)/$$copy; done
+	@for file in pipelines/*.yml; do echo "Running $$file for its report …"; \
+		env -u THRESHER_ENGINE -u THRESHER_LEDGER $(VENV_PYTHON) -m thresher run $(TRIED)/reports/$$file \
+		--lake $(TRIED)/reports/lake >$(TRIED)/log 2>&1 || cat $(TRIED)/log; done
 
 bench: $(DEV) ## Run every benchmark
 	@for script in benchmarks/*.py; do echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; done

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from thresher.engines import spark_server, spark_setup
+from thresher.errors import EngineUnavailable
 from thresher.lake import Lake
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,3 +63,26 @@ def lake(engine: str, tmp_path: Path) -> Iterator[Lake]:
     lake = Lake(tmp_path / "lake", engine)
     yield lake
     lake.engine.close()
+
+
+@pytest.fixture(scope="session")
+def spark_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of the one Spark server of a test run; the server is ended with the run."""
+    try:
+        spark_setup.check_java(spark_setup.find_java())
+    except EngineUnavailable as reason:
+        pytest.skip(str(reason))
+    base = tmp_path_factory.getbasetemp()
+    # Each worker of pytest-xdist has a folder of its own below the run's.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "spark"
+    yield folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("THRESHER_SPARK_HOME", str(folder))
+        spark_server.stop()
+
+
+@pytest.fixture
+def spark_home(spark_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Engine `spark` is the test run's own server; skipped where there is no Java 17."""
+    monkeypatch.setenv("THRESHER_SPARK_HOME", str(spark_folder))
+    return spark_folder

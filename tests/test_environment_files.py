@@ -165,7 +165,7 @@ def test_make_alone_lists_the_targets() -> None:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     shown = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, env=plain, check=True).stdout
     targets = re.findall(r"^make (\w+) +\S", shown, re.M)
-    assert targets == ["help", "demo", "test", "check", "fix", "lab", "notebooks", "bench", "lock", "clean"]
+    assert targets == ["help", "demo", "test", "check", "fix", "lab", "notebooks", "outputs", "bench", "lock", "clean"]
 
 
 def test_without_a_python_the_message_names_the_remedy(tmp_path: Path) -> None:

@@ -53,8 +53,18 @@ def one_step(*lines: str) -> str:
 
 
 CASES: list[tuple[str, str, str, type[UsageError]]] = [
-    ("empty file", "", "pipelines/x.yml:1: found nothing, expected a mapping with name, params and steps", PipelineError),
-    ("a list", "- a", "pipelines/x.yml:1: found a list (['a']), expected a mapping with name, params and steps", PipelineError),
+    (
+        "empty file",
+        "",
+        "pipelines/x.yml:1: found nothing, expected a mapping with name, params and steps",
+        PipelineError,
+    ),
+    (
+        "a list",
+        "- a",
+        "pipelines/x.yml:1: found a list (['a']), expected a mapping with name, params and steps",
+        PipelineError,
+    ),
     (
         "no YAML",
         "name: x\nsteps: [a\nb: c",
@@ -68,7 +78,12 @@ CASES: list[tuple[str, str, str, type[UsageError]]] = [
         "while constructing a mapping",
         PipelineError,
     ),
-    ("nothing in it", "description: x", "pipelines/x.yml:1: name is missing\npipelines/x.yml:1: steps is missing", PipelineError),
+    (
+        "nothing in it",
+        "description: x",
+        "pipelines/x.yml:1: name is missing\npipelines/x.yml:1: steps is missing",
+        PipelineError,
+    ),
     ("no steps", "name: x\nsteps: {}", "pipelines/x.yml:2: steps: found none, expected at least one", PipelineError),
     (
         "steps as a list",
@@ -83,7 +98,12 @@ CASES: list[tuple[str, str, str, type[UsageError]]] = [
         "letter, at most 64",
         PipelineError,
     ),
-    ("an unknown key", one_step("raeds: {}"), "pipelines/x.yml:5: unknown key 'raeds'. Did you mean reads?", PipelineError),
+    (
+        "an unknown key",
+        one_step("raeds: {}"),
+        "pipelines/x.yml:5: unknown key 'raeds'. Did you mean reads?",
+        PipelineError,
+    ),
     (
         "report as text",
         one_step("report: 'yes'"),
@@ -100,7 +120,8 @@ CASES: list[tuple[str, str, str, type[UsageError]]] = [
     (
         "an unknown engine",
         one_step("engine: sparc"),
-        "pipelines/x.yml:5: engine: found 'sparc', expected duckdb, spark or sc://host:port",
+        "pipelines/x.yml:5: engine: found 'sparc', expected duckdb, spark or sc://host:port "
+        "(--engine, THRESHER_ENGINE)",
         UsageError,
     ),
     (
@@ -112,15 +133,15 @@ CASES: list[tuple[str, str, str, type[UsageError]]] = [
     (
         "no parameters cell",
         "name: x\nsteps:\n  a:\n    notebook: notebooks/plain.ipynb",
-        "pipelines/x.yml:4: plain.ipynb: no cells tagged 'parameters', expected one. In JupyterLab: select the cell, "
-        "Property Inspector, Add Tag.",
+        "pipelines/x.yml:4: notebook: plain.ipynb: no cells tagged 'parameters', expected one. In JupyterLab: select the "
+        "cell, Property Inspector, Add Tag.",
         ParameterError,
     ),
     (
         "a type that YAML has not",
         "name: x\nsteps:\n  a:\n    notebook: notebooks/odd.ipynb",
-        "pipelines/x.yml:4: odd.ipynb: line 1 of the cell 'parameters' is no Python: type 'datetime' is not one of str, "
-        "Landing, int, float, bool, list, dict, None, Any, Literal, list[…], dict[…], … | None. Expected plain "
+        "pipelines/x.yml:4: notebook: odd.ipynb: line 1 of the cell 'parameters' is no Python: type 'datetime' is not one of "
+        "str, Landing, int, float, bool, list, dict, None, Any, Literal, list[…], dict[…], … | None. Expected plain "
         "assignments: name: type = default  # comment",
         ParameterError,
     ),
@@ -157,8 +178,8 @@ CASES: list[tuple[str, str, str, type[UsageError]]] = [
     ),
     (
         "an unknown reference",
-        one_step('with: {source: "${landign}/a"}').replace("steps:", "params: {landing: data}\nsteps:"),
-        "pipelines/x.yml:6: unknown ${landign}. Did you mean landing? Add it to params.",
+        one_step('with: {target: "${landign}/a"}').replace("steps:", "params: {landing: data}\nsteps:"),
+        "pipelines/x.yml:6: unknown ${landign}. Did you mean landing?",
         PipelineError,
     ),
     (
@@ -192,7 +213,7 @@ CASES: list[tuple[str, str, str, type[UsageError]]] = [
         "  a: {notebook: notebooks/merge.ipynb, reads: {tables: {x: raw.c}}, writes: {name: raw.a}}\n"
         "  b: {notebook: notebooks/merge.ipynb, reads: {tables: {x: raw.a}}, writes: {name: raw.b}}\n"
         "  c: {notebook: notebooks/merge.ipynb, reads: {tables: {x: raw.b}}, writes: {name: raw.c}}",
-        "pipelines/x.yml:5: the steps wait for each other: c → b → a → c",
+        "pipelines/x.yml:3: the steps wait for each other: a → b → c → a",
         PipelineError,
     ),
     (
@@ -240,7 +261,10 @@ def test_landing_is_looked_for_where_the_default_points(loaded: Callable[..., Pi
 def test_all_problems_are_told_at_once(loaded: Callable[..., Pipeline]) -> None:
     with pytest.raises(PipelineError) as caught:
         loaded(one_step("engin: spark", "with: {sauce: 1}"))
-    assert [line.split(": ")[0] for line in str(caught.value).splitlines()] == ["pipelines/x.yml:5", "pipelines/x.yml:6"]
+    assert [line.split(": ")[0] for line in str(caught.value).splitlines()] == [
+        "pipelines/x.yml:5",
+        "pipelines/x.yml:6",
+    ]
 
 
 def test_a_file_that_is_no_text_is_refused(project: Path) -> None:
@@ -255,5 +279,7 @@ def test_a_pipeline_is_found_by_its_bare_name(project: Path, monkeypatch: pytest
     monkeypatch.chdir(project / "notebooks")
     assert find("courses") == project / "pipelines" / "courses.yml"
     assert find("courses.yml") == project / "pipelines" / "courses.yml"
-    with pytest.raises(PipelineError, match=r"no pipeline 'coarses': found no file .*coarses.yml. Did you mean courses?"):
+    with pytest.raises(
+        PipelineError, match=r"no pipeline 'coarses': found no file .*coarses.yml. Did you mean courses?"
+    ):
         find("coarses")

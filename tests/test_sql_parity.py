@@ -81,7 +81,9 @@ def verdict(connection: duckdb.DuckDBPyConnection, case: dict[str, Any]) -> str:
     arrow = [canonical(kind) for kind in table.schema.types]
     if not all(a.equals(b) for a, b in zip(arrow, translated.schema.types, strict=True)):
         return f"DECLARED {translated.schema.types}, came {arrow}"
-    rows = [[encoded(value) for value in row] for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
+    rows = [
+        [encoded(value) for value in row] for row in zip(*(column.to_pylist() for column in table.columns), strict=True)
+    ]
     is_ordered = bool(query._tree.args.get("order"))
     if in_order(rows, is_ordered) != in_order(case["spark"]["rows"], is_ordered):
         return f"ROWS {rows}, Spark {case['spark']['rows']}"
@@ -109,5 +111,9 @@ def test_no_case_differs_silently_from_spark(capsys: pytest.CaptureFixture[str])
 def test_the_encoding_of_values_is_the_recorded_one() -> None:
     row = [Decimal("1.50"), date(2024, 1, 31), datetime(2024, 1, 31, 10), b"\x00\xff", {"a": [1.0, float("nan")]}]
     assert [encoded(value) for value in row] == [
-        "D:1.50", "d:2024-01-31", "T:2024-01-31T10:00:00", "x:00ff", {"R": [["a", [1.0, "NaN"]]]},
+        "D:1.50",
+        "d:2024-01-31",
+        "T:2024-01-31T10:00:00",
+        "x:00ff",
+        {"R": [["a", [1.0, "NaN"]]]},
     ]

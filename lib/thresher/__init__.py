@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from thresher.engines.spark import session as spark
     from thresher.frame import Frame
     from thresher.lake import Lake
-    from thresher.landing import Landing
+    from thresher.landing import Landing, Sample
     from thresher.queries import query
 
 __version__ = "0.1.0"
@@ -27,6 +27,7 @@ _PLACES = {
     "Frame": ("thresher.frame", "Frame"),
     "Lake": ("thresher.lake", "Lake"),
     "Landing": ("thresher.landing", "Landing"),
+    "Sample": ("thresher.landing", "Sample"),
     "dedupe": ("thresher.dedupe", None),
     "errors": ("thresher.errors", None),
     "flatten": ("thresher.flatten", None),
@@ -43,6 +44,7 @@ __all__ = [
     "Frame",
     "Lake",
     "Landing",
+    "Sample",
     "dedupe",
     "errors",
     "flatten",

@@ -22,6 +22,7 @@ _PRELOAD = {
     "duckdb": ("deltalake", "duckdb", "pandas", "sqlglot", "thresher.lake"),
     "spark": ("deltalake", "pandas", "pyspark.sql.connect.session", "thresher.lake"),
 }
+_PLOTS = ("matplotlib.pyplot",)
 
 
 class Execution:
@@ -93,7 +94,8 @@ class Execution:
         env = {"THRESHER_ENGINE": engine, "THRESHER_RUN_ID": self.run_id, "THRESHER_STEP": step.name}
         with self._changed:
             self._kernels.add(kernel)
-        kernel.start(cwd=self.pipeline.project, env=env, preload=_PRELOAD["duckdb" if engine == "duckdb" else "spark"])
+        preload = _PRELOAD["duckdb" if engine == "duckdb" else "spark"] + (_PLOTS if step.is_report else ())
+        kernel.start(cwd=self.pipeline.project, env=env, preload=preload)
         if self._is_cancelled:  # while it started, when there was nothing to kill yet
             kernel.kill()
 

@@ -1,6 +1,7 @@
 """raw → curated: a column of XML documents becomes a nested column, and its repeated elements tables."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from thresher import quarantine, xml
 from thresher.counts import Counts
@@ -24,7 +26,7 @@ ORIGIN_KEY = ("_file", "_row")
 
 @dataclass(frozen=True)
 class Flattened:
-    """What a flatten did: the counts, the schema now known, and how it differs from the one known before."""
+    """What a flatten did: the counts, the schema now known, its drift, what was refused, and the tables by dataset."""
 
     counts: Counts
     schema: xml.Schema
@@ -49,8 +51,8 @@ def documents(
 
     In: one row per document in `source`, identified by `key`. Out: in `target` one row per accepted document, the
     same columns with `column` replaced by a struct named `into`, plus `_key` (string) and `_rescued` (string: JSON of
-    what the schema does not know); for each entry of `tables` (XML table → dataset) one row per element, linked by
-    `_key`, `_parent_key`, `_row_key` (see `xml.tables`). A row without a document stays, with a null struct. Refused
+    what the schema does not know); for each entry of `tables` (XML table → dataset; None: all, by `default_tables`) one
+    row per element, linked by `_key`, `_parent_key`, `_row_key` (see `xml.tables`). A row without a document stays, with a null struct. Refused
     documents go to the quarantine of `target` with their bytes, refused values with their path and text.
 
     The structure is learnt from all documents, joined with what earlier loads knew (kept beside the lake's datasets)
@@ -64,14 +66,14 @@ def documents(
     require_columns(rows, [column, *key], source)
     require_unique(rows, key, source)
 
-    known = _known_schema(lake, target)
-    schema = xml.discover_column(rows, column, options)
-    drift = known.diff(schema) if known else schema.diff(schema)
-    schema = known.merge(schema) if known else schema
+    known, found = _known_schema(lake, target), xml.discover_column(rows, column, options)
+    schema = known.merge(found) if known else found
     if declare:
         schema = schema.declare(text_of(declare, ".ddl"))
+    drift = _drift(known or schema, found, schema)
     layout = xml.table_layout(schema, options)
-    unknown = [name for name in tables or {} if name not in layout]
+    tables = default_tables(target, list(layout)) if tables is None else tables
+    unknown = [name for name in tables if name not in layout]
     if unknown:
         raise UsageError(
             f"{target}: the documents have no table {', '.join(unknown)}; found {', '.join(layout) or 'none'}. "
@@ -85,8 +87,8 @@ def documents(
     lake.write(target, good, schema="replace")
     written = lake.read(target)
     flat = {
-        name: _write_table(lake, written, into, schema, options, key, name, dataset)
-        for name, dataset in (tables or {}).items()
+        dataset: _write_table(lake, written, into, schema, options, key, name, dataset)
+        for name, dataset in tables.items()
     }
     _remember(lake, target, schema)
     refused_rows = lake.sql("select 1 as one from refused where path is null", refused=refused).count()
@@ -100,10 +102,25 @@ def documents(
             "rows with unknown paths": lake.sql(
                 "select 1 as one from rows where _rescued is not null", rows=written
             ).count(),
-            **{dataset: flat[name].count() for name, dataset in (tables or {}).items()},
+            **{dataset: rows.count() for dataset, rows in flat.items()},
         },
     )
     return Flattened(counts, schema, drift, refused, flat)
+
+
+def default_tables(target: str, names: Sequence[str]) -> dict[str, str]:
+    """The datasets of XML tables: the target's name and theirs in snake case, told apart by a number where need be.
+
+    >>> default_tables("curated.invoices", ["InvoiceLine", "invoice-line"])
+    {'InvoiceLine': 'curated.invoices_invoice_line', 'invoice-line': 'curated.invoices_invoice_line_2'}
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+        dataset = f"{target}_{re.sub('[^a-z0-9_]+', '_', words).strip('_')}"
+        taken = sum(other == dataset or other.startswith(f"{dataset}_") and other[len(dataset) + 1 :].isdigit() for other in found.values())
+        found[name] = f"{dataset}_{taken + 1}" if taken else dataset
+    return found
 
 
 def example(lake: Lake, source: str, column: str, *, key: Sequence[str] = ORIGIN_KEY, longest: int = 2000) -> str:
@@ -200,6 +217,14 @@ def _table_of(
     for batch in batches:
         keys = [batch.column(column) for column in key]
         yield from xml.tables_from_values(batch.column(into), known, keys, options)[name].to_batches()
+
+
+def _drift(known: xml.Schema, found: xml.Schema, schema: xml.Schema) -> pa.Table:
+    """What is new or retyped in the schema, and what earlier loads held and this one does not."""
+    seen = known.paths.filter(pc.greater(known.paths["occurrences"], 0))["path"]
+    gone = known.diff(found)
+    gone = gone.filter(pc.and_(pc.equal(gone["change"], "vanished"), pc.is_in(gone["path"], seen)))
+    return pa.concat_tables([known.diff(schema), gone])
 
 
 def _schema_file(lake: Lake, target: str) -> Path:

@@ -66,7 +66,8 @@ class Frame(ABC):
 
     def __repr__(self) -> str:
         rows, note = self._shown()
-        return f"{rows.to_string(index=False)}\n({note})"
+        shown = rows.to_string(index=False) if len(rows) else " ".join(self.columns)
+        return f"{shown}\n({note})"
 
     def _repr_html_(self) -> str:
         import pandas as pd
@@ -83,7 +84,7 @@ def _shown_value(value: Any) -> Any:
     >>> _shown_value(None), _shown_value(Decimal("1225.00000000")), _shown_value(Decimal("0.12500000"))
     ('–', '1,225.00', '0.125')
     """
-    if value is None or (isinstance(value, float) and value != value):
+    if value is None or (not hasattr(value, "__len__") and value != value):  # NaN, and pandas' NaT
         return "–"
     if not isinstance(value, Decimal) or not value.is_finite():
         return value

@@ -10,7 +10,7 @@ from subprocess import Popen
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_core.utils import run_sync
+from jupyter_core.utils import ensure_event_loop, run_sync
 
 from thresher.kernel_main import PRELOAD
 
@@ -63,8 +63,10 @@ class Kernel:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Let the process end by itself, else kill it; return when it has ended."""
-        run_sync(self.manager.shutdown_kernel)()
+        """Let the process end by itself, else kill it; return when it has ended. Nothing to do before the start."""
+        if self._process:
+            run_sync(self.manager.shutdown_kernel)()
+            ensure_event_loop().close()  # this thread's; jupyter_client opens one and leaves it
 
     def ending(self) -> str:
         """How the process ended: by which signal, or with which exit code."""

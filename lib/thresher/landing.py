@@ -3,13 +3,17 @@
 import glob
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NewType
+from typing import Annotated, NewType, TypeVar
 
 from thresher.errors import LandingNotFound
 from thresher.project import resolve
 
 Landing = NewType("Landing", str)
 """The type of a notebook parameter that is a path or glob of landing files: it must match before a run begins."""
+
+Value = TypeVar("Value")
+Sample = Annotated[Value, "sample"]
+"""The type of a notebook parameter whose default stands for the sample data: a pipeline must give its own."""
 
 
 @dataclass(frozen=True)

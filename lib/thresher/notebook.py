@@ -1,7 +1,8 @@
 """What a notebook asks for: the names, types and defaults in its `parameters` cell.
 
 The cell is read as text, without a kernel: plain assignments, `name: type = default  # comment`. A name with a type
-and no default is a parameter that must be given.
+and no default is a parameter that must be given; so is one of type `th.Sample[…]`, whose default stands for the sample
+data and serves a run by hand only.
 """
 
 import ast
@@ -95,7 +96,9 @@ def parameters(source: str) -> dict[str, Parameter]:
     for statement in ast.parse(source).body:
         match statement:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=kind, value=value):
-                found[name] = Parameter(name, _checked(kind), value is None, _literal(value))
+                is_sample = isinstance(kind, ast.Subscript) and _name(kind.value) == "Sample"
+                kind = kind.slice if isinstance(kind, ast.Subscript) and is_sample else kind
+                found[name] = Parameter(name, _checked(kind), value is None or is_sample, _literal(value))
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 found[name] = Parameter(name, _kind_of(_literal(value)), False, _literal(value))
     return found

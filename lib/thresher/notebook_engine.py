@@ -108,12 +108,13 @@ class _Engine(Engine):  # type: ignore[misc]
         record.nb = nb
         nb.metadata.papermill.update(input_path=source, output_path=record.path.name)
         record.notebook_start()
+        client = _Client(record, km=kernel.manager, log=_log, startup_timeout=START_TIMEOUT_S, coalesce_streams=True)
+        client.kernel = kernel
         try:
-            client = _Client(record, km=kernel.manager, log=_log, startup_timeout=START_TIMEOUT_S)
-            client.coalesce_streams = True
-            client.kernel = kernel
             client.execute()
         finally:
+            if client.kc:  # nbclient leaves the channels open to a kernel that it did not start
+                client.kc.stop_channels()
             record.notebook_complete()
         return nb
 

@@ -64,7 +64,7 @@ def check_engine(name: str) -> str:
     'sc://spark.example:15002'
     """
     if not _ENGINE.fullmatch(name):
-        raise UsageError(f"engine: found {name!r}, expected duckdb, spark or sc://host:port")
+        raise UsageError(f"found {name!r}, expected duckdb, spark or sc://host:port (--engine, THRESHER_ENGINE)")
     return name
 
 
@@ -152,12 +152,14 @@ def _step(text: StepText, params: Mapping[str, Any], project: Path, problems: Pr
     arguments = {name: _filled(each, params, problems) for name, each in text.arguments.items()}
     engine, engine_line = text.engine or (None, 0)
     if engine:
-        problems.catch(engine_line, check_engine, engine)
+        problems.catch(engine_line, "engine", check_engine, engine)
     contract = _contract(text, project, problems)
     if contract:
         _check_arguments(text, arguments, contract, problems)
         _check_landing(text, arguments, contract, project, problems)
-    datasets = {role: tuple(_datasets(role, text, arguments, problems)) for role in ("reads", "writes")}
+    datasets = {
+        role: tuple(dict.fromkeys(_datasets(role, text, arguments, problems))) for role in ("reads", "writes")
+    }
     return Step(
         name=text.name,
         notebook=text.notebook or "",
@@ -177,8 +179,8 @@ def _filled(argument: Argument, params: Mapping[str, Any], problems: Problems) -
 
     def reference(name: str) -> Any:
         if name not in params:
-            problems.add(argument.line, f"unknown ${{{name}}}. {did_you_mean(name, params)} Add it to params.")
-        return params.get(name, "")
+            problems.add(argument.line, f"unknown ${{{name}}}. {did_you_mean(name, params)}")
+        return params.get(name, f"${{{name}}}")
 
     def replaced(match: re.Match[str]) -> str:
         return "${" if match[1] is None else str(reference(match[1]))
@@ -204,7 +206,7 @@ def _contract(text: StepText, project: Path, problems: Problems) -> Contract | N
         there = [str(each.relative_to(project)) for each in sorted((project / "notebooks").rglob("*.ipynb"))]
         problems.add(text.notebook_line, f"no notebook {text.notebook}. {did_you_mean(text.notebook, there)}")
         return None
-    return problems.catch(text.notebook_line, read_contract, path)
+    return problems.catch(text.notebook_line, "notebook", read_contract, path)
 
 
 def _check_arguments(text: StepText, arguments: Mapping[str, Any], contract: Contract, problems: Problems) -> None:
@@ -233,7 +235,7 @@ def _check_landing(
         if parameter.is_landing and parameter.accepts(value):
             line = text.arguments[name].line if name in arguments else text.line
             for pattern in [value] if isinstance(value, str) else value or ():
-                problems.catch(line, landing.find, str(project / pattern))
+                problems.catch(line, name, landing.find, str(project / pattern))
 
 
 def _datasets(role: str, text: StepText, arguments: Mapping[str, Any], problems: Problems) -> Iterator[str]:
@@ -245,7 +247,7 @@ def _datasets(role: str, text: StepText, arguments: Mapping[str, Any], problems:
         value = arguments[name]
         named = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
         for dataset in named:
-            if problems.catch(argument.line, parse_name, dataset):
+            if problems.catch(argument.line, name, parse_name, dataset):
                 yield dataset
 
 
@@ -255,7 +257,7 @@ def _ordered(
     """The steps by depth, so that what can run at once stands together, else in the order of the file."""
     writer: dict[str, str] = {}
     for step in steps:
-        for dataset in dict.fromkeys(step.writes):
+        for dataset in step.writes:
             other = writer.setdefault(dataset, step.name)
             if other != step.name:
                 line = texts[step.name].line
@@ -271,8 +273,10 @@ def _ordered(
     try:
         names = _by_depth(after)
     except CycleError as error:
-        loop = list(reversed(error.args[1]))
-        problems.add(texts[loop[0]].line, f"the steps wait for each other: {' → '.join(loop)}")
+        loop = error.args[1][:-1]
+        first = loop.index(next(name for name in after if name in loop))
+        turned = [*loop[first:], *loop[: first + 1]]
+        problems.add(texts[turned[0]].line, f"the steps wait for each other: {' → '.join(turned)}")
         return ()
     by_name = {step.name: step for step in steps}
     return tuple(replace(by_name[name], after=after[name]) for name in names)

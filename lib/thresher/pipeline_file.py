@@ -33,12 +33,12 @@ class Problems:
         """Note one problem; line 0 is for what does not stand in the file."""
         self._found.append((line, f"{self.file}:{line}: {text}" if line else text, kind))
 
-    def catch(self, line: int, check: Callable[[Given], Result], value: Given) -> Result | None:
+    def catch(self, line: int, what: str, check: Callable[[Given], Result], value: Given) -> Result | None:
         """The result of a check, or None where it raised UsageError, which is noted."""
         try:
             return check(value)
         except UsageError as error:
-            self.add(line, str(error), type(error))
+            self.add(line, f"{what}: {error}", type(error))
             return None
 
     def raise_any(self) -> None:
@@ -86,7 +86,7 @@ def read(file: Path, problems: Problems) -> PipelineText:
     """Read a pipeline file and check its shape. Raises PipelineError where it cannot be read as YAML at all."""
     document = _load(file, problems.file)
     if not isinstance(document, CommentedMap):
-        found = word_for(document)
+        found = word_for(_shown(document))
         raise PipelineError(f"{problems.file}:1: found {found}, expected a mapping with name, params and steps")
     fields = _fields(document, _PIPELINE, ("name", "steps"), problems, 1)
     params = _arguments(fields.get("params"), "params", problems)

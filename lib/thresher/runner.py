@@ -166,4 +166,3 @@ def _locked(lake: Path, pipeline: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
-

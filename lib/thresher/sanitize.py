@@ -61,7 +61,7 @@ _BLANK = {"", "NaN", "None", "NaT", "<NA>", "null", "nan", "..."}
 
 
 def framed(html: str) -> str:
-    """HTML whose tables scroll inside a frame of their own, and whose columns of numbers (n) and short texts are marked.
+    """HTML whose tables scroll in frames of their own, and whose columns of numbers (n) and short texts are marked.
 
     Not safe by itself: to be cleaned afterwards. Digits behind a leading zero are a code, not a number.
 
@@ -77,7 +77,7 @@ def framed(html: str) -> str:
         frame.tail, table.tail = table.tail, None
         table.getparent().replace(table, frame)
         frame.append(table)
-    return str(lxml.html.tostring(root, encoding="unicode"))
+    return lxml.html.tostring(root, encoding="unicode")
 
 
 def _mark_cells(table: Any) -> None:

@@ -1,6 +1,8 @@
 """The scale-out engine: Apache Spark by Connect, on the local warm server or on a cluster."""
 
+import atexit
 import json
+import logging
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +32,7 @@ from thresher.types import canonical_schema, quoted
 try:
     from pyspark.errors import AnalysisException, PySparkException
     from pyspark.sql import DataFrame
+    from pyspark.sql.connect.client.retries import DefaultPolicy
     from pyspark.sql.connect.session import SparkSession
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
     from pyspark.sql.types import DataType, VariantType
@@ -40,7 +43,7 @@ except ImportError as missing:
     ) from missing
 
 # What each session sets, on the local server and on a cluster.
-_SETTINGS: dict[str, bool | float | int | str | None] = {
+_SETTINGS: dict[str, str] = {
     # The same instants, overflows and bad casts as on the embedded engine.
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
@@ -54,6 +57,10 @@ _SETTINGS: dict[str, bool | float | int | str | None] = {
     "spark.sql.pyspark.jvmStacktrace.enabled": "false",
 }
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+
+
+# Each error that this module turns into one of ours would also be printed, as one long line of JSON.
+logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
 
 
 class SparkFrame(Frame):
@@ -144,12 +151,12 @@ class SparkEngine:
 
     def read(self, table: Path, version: int | None = None) -> SparkFrame:
         try:
-            pinned = DeltaTable(table).version() if version is None else version
+            pinned = DeltaTable(table, version=version).version()
         except (DeltaError, OSError) as error:
             raise LakeError(f"{table} cannot be read as a Delta table: {error}") from error
-        with _readable(LakeError):
+        with _readable(LakeError, table):
             rows = self.spark.read.format("delta").option("versionAsOf", str(pinned)).load(str(table))
-            return SparkFrame(self, rows)
+        return SparkFrame(self, rows)
 
     def write(
         self,
@@ -191,8 +198,9 @@ class SparkEngine:
 
     def delete(self, table: Path, condition: str, note: Mapping[str, str]) -> int:
         sql.parse(f"select * from rows where ({condition})")
+        # `where (x)` alone would be read as a table's alias `where` with a list of columns.
         with self._noted(note), _readable(SqlError, table):
-            (counted,) = self.spark.sql(f"delete from {_path(table)} where ({condition})").collect()
+            (counted,) = self.spark.sql(f"delete from {_path(table)} where true and ({condition})").collect()
         return int(counted["num_affected_rows"])
 
     @contextmanager
@@ -208,6 +216,7 @@ class SparkEngine:
                     self.spark.conf.unset(_USER_METADATA)
 
     def close(self) -> None:
+        atexit.unregister(self.spark.stop)
         self.spark.stop()
 
 
@@ -240,12 +249,20 @@ def session(lake: HasPath) -> SparkSession:
 
 def _connect(name: str) -> SparkSession:
     url = spark_server.ensure() if name == "spark" else name
+    # Not getOrCreate(): frames of two lakes must not share a session.
+    spark = SparkSession.Builder().remote(url).create()
+    # By default ten minutes of retries, also when the interpreter ends, for a server that has gone.
+    spark.client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=5_000)])
     try:
-        # Not getOrCreate(): frames of two lakes must not share a session.
-        return SparkSession.Builder().remote(url).config(map=_SETTINGS).create()
+        for setting, value in _SETTINGS.items():
+            spark.conf.set(setting, value)
     except PySparkException as error:
+        spark.client.close()
         server = url.partition("/;")[0]
         raise EngineUnavailable(f"engine {name}: no session on {server}: {_message(error)}") from None
+    # Before the frames that are left try, one by one, to give back what the server keeps for them.
+    atexit.register(spark.stop)
+    return spark
 
 
 @contextmanager
@@ -270,7 +287,9 @@ def _readable(unfit: type[ThresherError] = SqlError, table: Path | None = None) 
 
 
 def _message(error: PySparkException) -> str:
-    text = str(error).partition("\n\nJVM stacktrace:")[0]
+    """Spark's condition and its sentence, without the plan and the names that frames have in it."""
+    text = str(error).partition("\n\nJVM stacktrace:")[0].partition("\n== SQL")[0]
+    text = re.sub(r"(; line \d+ pos \d+);?\n.*", r"\1", text, flags=re.DOTALL)
     return re.sub(r" SQLSTATE: \w{5}", "", text).strip()[:2000]
 
 

@@ -21,6 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -181,6 +182,8 @@ def _start(folder: Path, java: Path, spark: Path) -> None:
             stderr=log,
             start_new_session=True,
         )
+    # It outlives this process; where it does not, this thread leaves no zombie of it.
+    threading.Thread(target=supervisor.wait, daemon=True).start()
     while not (folder / _STATE).exists():
         if supervisor.poll() is not None:
             raise _failed(folder)
@@ -201,7 +204,7 @@ def _answering(folder: Path) -> Server:
 def _failed(folder: Path) -> EngineUnavailable:
     lines = (folder / _LOG).read_text(encoding="utf-8", errors="replace").splitlines()
     causes = [line for line in lines if "Exception" in line or "rror" in line or "not found" in line]
-    cause = "\n".join((causes or lines)[-5:])[-1500:] or "it wrote no log"
+    cause = "\n".join((lines if len(lines) <= 10 else causes or lines)[-8:])[-1500:] or "it wrote no log"
     if "unresolved dependency" in cause or "download failed" in cause or "not found" in cause:
         remedy = (
             f"Delta's jars could not be fetched. Install Maven (`apt-get install maven`), or put "

@@ -3,10 +3,10 @@
 One way through the modules: `dialect` reads the text, `query` knows tables and parameters and splices the text for
 Spark; for DuckDB `relations` translates the queries and `expressions` their expressions, by the rules of the
 allow-list (`allowed`), which `operators`, `casts`, `scalars`, `dates`, `arrays` and `aggregates` fill; `kinds` are
-Spark's types; `macros` is what a DuckDB connection needs beforehand.
+Spark's types; `connection` is what a DuckDB connection needs beforehand.
 """
 
-from thresher.sql.macros import SETTINGS, SETUP, macros
+from thresher.sql.connection import SETTINGS, SETUP, macros
 from thresher.sql.query import Query, parse
 from thresher.sql.reference import reference
 

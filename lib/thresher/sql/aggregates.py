@@ -17,7 +17,7 @@ _aggregates = partial(function, group="Aggregates", into=AGGREGATES)
 _windows = partial(function, group="Windows", into=WINDOW_FUNCTIONS)
 
 
-def is_aggregate(node: exp.Expression) -> bool:
+def is_aggregate(node: exp.Expr) -> bool:
     """A call of an aggregate, or a window."""
     return isinstance(node, exp.Window) or (isinstance(node, exp.Anonymous) and node.name.lower() in AGGREGATES)
 
@@ -47,13 +47,21 @@ def _aggregate(e: Expressions, node: exp.Anonymous, tail: str = "") -> Typed:
     return found.rule(e, call)
 
 
-@_aggregates("count", 1, -1, "count(*), count(a), count([DISTINCT] a, b, …) → bigint", "SELECT count(DISTINCT a) AS n FROM VALUES (1), (1) AS t(a)")
+@_aggregates(
+    "count",
+    1,
+    -1,
+    "count(*), count(a), count([DISTINCT] a, b, …) → bigint",
+    "SELECT count(DISTINCT a) AS n FROM VALUES (1), (1) AS t(a)",
+)
 def _count(e: Expressions, call: _Call) -> Typed:
     if isinstance(call.nodes[0], exp.Star):
         e.only(call.nodes[0], set())
         return Typed(f"count(*){call.tail}", kinds.BIGINT, "count(1)")
     values = e.exprs(call.nodes)
-    if call.is_distinct and any(not kinds.is_orderable(v.kind) or v.kind in (kinds.FLOAT, kinds.DOUBLE) for v in values):
+    if call.is_distinct and any(
+        not kinds.is_orderable(v.kind) or v.kind in (kinds.FLOAT, kinds.DOUBLE) for v in values
+    ):
         e.refuse(call.node, f"count(DISTINCT {', '.join(kinds.in_spark(v.kind) for v in values)})")
     label = None
     if all(v.name is not None for v in values):
@@ -65,7 +73,9 @@ def _count(e: Expressions, call: _Call) -> Typed:
     return Typed(f"count({call.distinct}CASE WHEN {whole} THEN row({row}) END){call.tail}", kinds.BIGINT, label)
 
 
-@_aggregates("count_if", 1, 1, "count_if(condition) → bigint", "SELECT count_if(a > 1) AS n FROM VALUES (1), (2) AS t(a)")
+@_aggregates(
+    "count_if", 1, 1, "count_if(condition) → bigint", "SELECT count_if(a > 1) AS n FROM VALUES (1), (2) AS t(a)"
+)
 def _count_if(e: Expressions, call: _Call) -> Typed:
     if call.is_distinct:
         e.refuse(call.node, "count_if(DISTINCT …)")
@@ -73,8 +83,14 @@ def _count_if(e: Expressions, call: _Call) -> Typed:
     return Typed(f"count(CASE WHEN {condition.sql} THEN 1 END){call.tail}", kinds.BIGINT)
 
 
-@_aggregates("sum", 1, 1, "sum([DISTINCT] a) → bigint, decimal(p+10, s)", "SELECT sum(a) AS s FROM VALUES (1.50), (2.25) AS t(a)",
-             note="Integers and decimals; overflow is an error. The sum of doubles depends on the order of the rows: cast to decimal.")
+@_aggregates(
+    "sum",
+    1,
+    1,
+    "sum([DISTINCT] a) → bigint, decimal(p+10, s)",
+    "SELECT sum(a) AS s FROM VALUES (1.50), (2.25) AS t(a)",
+    note="Integers and decimals; overflow is an error. Doubles: cast to decimal (their sum depends on the order of rows).",
+)
 def _sum(e: Expressions, call: _Call) -> Typed:
     value = e.expr(call.nodes[0])
     name = f"sum({call.distinct}{value.name})" if value.name is not None else None
@@ -88,14 +104,21 @@ def _sum(e: Expressions, call: _Call) -> Typed:
             return Typed(f"CAST({total} AS {word})", kind, name)
         # DuckDB adds up to 2^127, past the 38 digits of the type: seen in 1.5.6.
         most = f"CAST('{_LARGEST[: 38 - kind.scale]}.{_LARGEST[: kind.scale]}' AS {word})"
-        sql = f"CASE WHEN {total} > {most} OR {total} < - {most} THEN error('sum does not fit {kinds.in_spark(kind)}') ELSE {total} END"
+        failure = f"error('sum does not fit {kinds.in_spark(kind)}')"
+        sql = f"CASE WHEN {total} > {most} OR {total} < - {most} THEN {failure} ELSE {total} END"
         return Typed(sql, kind, name)
     e.refuse(call.node, f"sum({kinds.in_spark(value.kind)})", "cast to a decimal")
 
 
-@_aggregates("avg mean", 1, 1, "avg([DISTINCT] a) → double, decimal(p+4, s+4)", "SELECT avg(a) AS m FROM VALUES (1.00), (2.01) AS t(a)",
-             note="Decimals up to 23 digits exactly, rounded half up; integers while their sum is exact in a double (2^53). "
-                  "Doubles: cast to decimal.")
+@_aggregates(
+    "avg mean",
+    1,
+    1,
+    "avg([DISTINCT] a) → double, decimal(p+4, s+4)",
+    "SELECT avg(a) AS m FROM VALUES (1.00), (2.01) AS t(a)",
+    note="Decimals up to 23 digits exactly, rounded half up; integers while their sum is exact in a double (2^53). "
+    "Doubles: cast to decimal.",
+)
 def _average(e: Expressions, call: _Call) -> Typed:
     value = e.expr(call.nodes[0])
     name = f"{call.node.name.lower()}({call.distinct}{value.name})" if value.name is not None else None
@@ -115,8 +138,14 @@ def _average(e: Expressions, call: _Call) -> Typed:
     e.refuse(call.node, f"{call.node.name.lower()}({kinds.in_spark(value.kind)})", "cast to a narrower decimal")
 
 
-@_aggregates("min max", 1, 1, "min(a), max(a)", "SELECT min(a) AS low FROM VALUES ('b'), ('a') AS t(a)",
-             note="Numbers, strings, booleans, dates, timestamps.")
+@_aggregates(
+    "min max",
+    1,
+    1,
+    "min(a), max(a)",
+    "SELECT min(a) AS low FROM VALUES ('b'), ('a') AS t(a)",
+    note="Numbers, strings, booleans, dates, timestamps.",
+)
 def _extreme(e: Expressions, call: _Call) -> Typed:
     value = e.expr(call.nodes[0])
     name = call.node.name.lower()
@@ -126,8 +155,13 @@ def _extreme(e: Expressions, call: _Call) -> Typed:
     return Typed(f"{name}({value.sql}){call.tail}", value.kind, label)
 
 
-@_aggregates("bool_and every bool_or some any", 1, 1, "bool_and(a), every(a), bool_or(a), some(a), any(a)",
-             "SELECT bool_and(a) AS b FROM VALUES (true), (NULL) AS t(a)")
+@_aggregates(
+    "bool_and every bool_or some any",
+    1,
+    1,
+    "bool_and(a), every(a), bool_or(a), some(a), any(a)",
+    "SELECT bool_and(a) AS b FROM VALUES (true), (NULL) AS t(a)",
+)
 def _logical(e: Expressions, call: _Call) -> Typed:
     word = "bool_and" if call.node.name.lower() in ("bool_and", "every") else "bool_or"
     return Typed(f"{word}({e.boolean(call.nodes[0], call.node.name).sql}){call.tail}", kinds.BOOL)
@@ -141,8 +175,13 @@ for _name, _function in AGGREGATES.items():
     FUNCTIONS[_name] = type(_function)(_plain, 0, -1)
 
 
-@construct(exp.Filter, parts="this expression", group="Aggregates", signature="aggregate(…) FILTER (WHERE condition)",
-           example="SELECT sum(a) FILTER (WHERE a > 1) AS s FROM VALUES (1), (2) AS t(a)")
+@construct(
+    exp.Filter,
+    parts="this expression",
+    group="Aggregates",
+    signature="aggregate(…) FILTER (WHERE condition)",
+    example="SELECT sum(a) FILTER (WHERE a > 1) AS s FROM VALUES (1), (2) AS t(a)",
+)
 def _filter(e: Expressions, node: exp.Filter) -> Typed:
     if not is_aggregate(node.this):
         e.refuse(node, "FILTER here")
@@ -151,10 +190,14 @@ def _filter(e: Expressions, node: exp.Filter) -> Typed:
     return Typed(value.sql, value.kind)
 
 
-@construct(exp.Window, parts="this partition_by order spec over alias first", group="Windows",
-           signature="aggregate(…) OVER ([PARTITION BY …] [ORDER BY …] [ROWS | RANGE BETWEEN … AND …]), OVER name",
-           note="count, count_if, sum, min, max and the functions below. RANGE only with UNBOUNDED and CURRENT ROW.",
-           example="SELECT sum(a) OVER (ORDER BY a) AS s FROM VALUES (1), (2) AS t(a)")
+@construct(
+    exp.Window,
+    parts="this partition_by order spec over alias first",
+    group="Windows",
+    signature="aggregate(…) OVER ([PARTITION BY …] [ORDER BY …] [ROWS | RANGE BETWEEN … AND …]), OVER name",
+    note="count, count_if, sum, min, max and the functions below. RANGE only with UNBOUNDED and CURRENT ROW.",
+    example="SELECT sum(a) OVER (ORDER BY a) AS s FROM VALUES (1), (2) AS t(a)",
+)
 def _window(e: Expressions, node: exp.Window) -> Typed:
     spec = node
     if node.alias:
@@ -184,9 +227,13 @@ def _window(e: Expressions, node: exp.Window) -> Typed:
     return Typed(value.sql, value.kind, is_window=True)
 
 
-def _over(e: Expressions, node: exp.Expression, name: str) -> str:
-    from thresher.sql.relations import ordered
+def ordered(item: exp.Ordered, sql: str) -> str:
+    """One key of an ORDER BY with its nulls placed as Spark places them."""
+    direction = "DESC" if item.args.get("desc") else "ASC"
+    return f"{sql} {direction} NULLS {'FIRST' if item.args.get('nulls_first') else 'LAST'}"
 
+
+def _over(e: Expressions, node: exp.Expr, name: str) -> str:
     parts = []
     keys = e.exprs(node.args.get("partition_by") or [])
     if not all(kinds.is_groupable(key.kind) for key in keys):
@@ -214,14 +261,18 @@ def _frame(e: Expressions, node: exp.WindowSpec, has_order: bool) -> str:
     e.only(node, {"kind", "start", "start_side", "end", "end_side"})
     kind = str(node.args["kind"]).upper()
     if kind not in ("ROWS", "RANGE") or not has_order:
-        e.refuse(node, "a frame without ORDER BY" if kind in ("ROWS", "RANGE") else f"a {kind} frame", "use ROWS with ORDER BY")
+        e.refuse(
+            node,
+            "a frame without ORDER BY" if kind in ("ROWS", "RANGE") else f"a {kind} frame",
+            "use ROWS with ORDER BY",
+        )
     bounds, ranks = [], []
     for side in ("start", "end"):
         value = node.args.get(side)
         direction = str(node.args.get(f"{side}_side") or "").upper()
         if value is None:
             value = "CURRENT ROW"
-        if isinstance(value, exp.Expression):
+        if isinstance(value, exp.Expr):
             if kind == "RANGE" or not isinstance(value, exp.Literal) or not value.this.isdigit():
                 e.refuse(node, "a frame by values", "use ROWS with whole numbers")
             bounds.append(f"{value.this} {direction}")
@@ -235,16 +286,27 @@ def _frame(e: Expressions, node: exp.WindowSpec, has_order: bool) -> str:
     return f"{kind} BETWEEN {bounds[0]} AND {bounds[1]}"
 
 
-@_windows("row_number rank dense_rank", 0, 0, "row_number(), rank(), dense_rank() → int",
-          "SELECT row_number() OVER (ORDER BY a DESC) AS n FROM VALUES (1), (2) AS t(a)",
-          note="With ORDER BY. Rows that are equal in it get their numbers in any order: make it unique.")
+@_windows(
+    "row_number rank dense_rank",
+    0,
+    0,
+    "row_number(), rank(), dense_rank() → int",
+    "SELECT row_number() OVER (ORDER BY a DESC) AS n FROM VALUES (1), (2) AS t(a)",
+    note="With ORDER BY. Rows that are equal in it get their numbers in any order: make it unique.",
+)
 def _ranking(e: Expressions, call: tuple[exp.Anonymous, str]) -> Typed:
     node, over = call
     return Typed(f"CAST({node.name.lower()}(){over} AS INTEGER)", kinds.INT)
 
 
-@_windows("lag lead", 1, 3, "lag(a [, n [, default]]), lead(a [, n [, default]])",
-          "SELECT lag(a, 1, 0) OVER (ORDER BY a) AS b FROM VALUES (1), (2) AS t(a)", note="n is a whole number.")
+@_windows(
+    "lag lead",
+    1,
+    3,
+    "lag(a [, n [, default]]), lead(a [, n [, default]])",
+    "SELECT lag(a, 1, 0) OVER (ORDER BY a) AS b FROM VALUES (1), (2) AS t(a)",
+    note="n is a whole number.",
+)
 def _offset(e: Expressions, call: tuple[exp.Anonymous, str]) -> Typed:
     node, over = call
     value, *rest = e.exprs(node.expressions)
@@ -278,4 +340,7 @@ def generator(e: Expressions, node: exp.Anonymous, is_outer: bool) -> tuple[str,
     position = f"range(len({array}))"
     if is_outer:
         position = f"CASE WHEN len({value.sql}) > 0 THEN range(len({value.sql})) ELSE [NULL] END"
-    return f"SELECT CAST(unnest({position}) AS INTEGER) AS c1, unnest({array}) AS c2", [("pos", kinds.INT), ("col", element)]
+    return f"SELECT CAST(unnest({position}) AS INTEGER) AS c1, unnest({array}) AS c2", [
+        ("pos", kinds.INT),
+        ("col", element),
+    ]

@@ -43,7 +43,7 @@ class Function:
     most: int
 
 
-CONSTRUCTS: dict[type[exp.Expression], Construct] = {}
+CONSTRUCTS: dict[type[exp.Expr], Construct] = {}
 FUNCTIONS: dict[str, Function] = {}
 AGGREGATES: dict[str, Function] = {}
 WINDOW_FUNCTIONS: dict[str, Function] = {}
@@ -71,7 +71,7 @@ REMEDIES = {
 
 
 def construct(
-    *nodes: type[exp.Expression], parts: str, group: str = "", signature: str = "", note: str = "", example: str = ""
+    *nodes: type[exp.Expr], parts: str, group: str = "", signature: str = "", note: str = "", example: str = ""
 ) -> Callable[[Rule], Rule]:
     """Register a rule for nodes of the tree; `parts` are the node's arguments that the rule honours."""
 
@@ -86,7 +86,14 @@ def construct(
 
 
 def function(
-    names: str, least: int, most: int, signature: str, example: str, *, group: str, note: str = "",
+    names: str,
+    least: int,
+    most: int,
+    signature: str,
+    example: str,
+    *,
+    group: str,
+    note: str = "",
     into: dict[str, Function] = FUNCTIONS,
 ) -> Callable[[Rule], Rule]:
     """Register a rule for a function and its synonyms; `most` is -1 where any number of arguments is fine."""

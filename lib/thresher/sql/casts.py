@@ -1,7 +1,9 @@
 """CAST and TRY_CAST: which pairs of types, and how they are said in DuckDB.
 
-The text of numbers, dates and instants is read by macros (`macros`), since DuckDB accepts and rounds what Spark refuses.
+The text of numbers, dates and instants is read by macros (`connection`): DuckDB accepts and rounds what Spark refuses.
 """
+
+import re
 
 import pyarrow as pa
 from sqlglot import exp
@@ -12,15 +14,24 @@ from thresher.sql.expressions import Expressions, Typed
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 
 _PLAIN = {
-    exp.DType.BOOLEAN: kinds.BOOL, exp.DType.TINYINT: kinds.TINYINT, exp.DType.SMALLINT: kinds.SMALLINT,
-    exp.DType.INT: kinds.INT, exp.DType.BIGINT: kinds.BIGINT, exp.DType.FLOAT: kinds.FLOAT, exp.DType.DOUBLE: kinds.DOUBLE,
-    exp.DType.TEXT: kinds.STRING, exp.DType.BINARY: kinds.BINARY, exp.DType.DATE: kinds.DATE,
-    exp.DType.TIMESTAMPTZ: TIMESTAMP, exp.DType.TIMESTAMP: TIMESTAMP, exp.DType.TIMESTAMPLTZ: TIMESTAMP,
+    exp.DType.BOOLEAN: kinds.BOOL,
+    exp.DType.TINYINT: kinds.TINYINT,
+    exp.DType.SMALLINT: kinds.SMALLINT,
+    exp.DType.INT: kinds.INT,
+    exp.DType.BIGINT: kinds.BIGINT,
+    exp.DType.FLOAT: kinds.FLOAT,
+    exp.DType.DOUBLE: kinds.DOUBLE,
+    exp.DType.TEXT: kinds.STRING,
+    exp.DType.BINARY: kinds.BINARY,
+    exp.DType.DATE: kinds.DATE,
+    exp.DType.TIMESTAMPTZ: TIMESTAMP,
+    exp.DType.TIMESTAMP: TIMESTAMP,
+    exp.DType.TIMESTAMPLTZ: TIMESTAMP,
     exp.DType.TIMESTAMPNTZ: TIMESTAMP_NTZ,
 }
 
 
-def written_type(e: Expressions, node: exp.Expression) -> pa.DataType:
+def written_type(e: Expressions, node: exp.Expr) -> pa.DataType:
     """The Arrow type of a type as written in the text."""
     if not isinstance(node, exp.DataType):
         e.refuse(node, "this type")
@@ -37,17 +48,28 @@ def written_type(e: Expressions, node: exp.Expression) -> pa.DataType:
     e.refuse(node, f"type {node.sql('spark')}", "use one of the shared types (docs/sql.md)")
 
 
-@construct(exp.Cast, parts="this to", group="Casts", signature="cast(a AS type), a::type, date'2024-01-31', 1L, 1.5BD, 2D",
-           note="Pairs: see below. What Spark refuses at run time is an error here too.",
-           example="SELECT cast('12' AS int) AS a, date'2024-01-31' AS b")
+@construct(
+    exp.Cast,
+    parts="this to",
+    group="Casts",
+    signature="cast(a AS type), a::type, date'2024-01-31', 1L, 1.5BD, 2D",
+    note="Pairs: see below. What Spark refuses at run time is an error here too.",
+    example="SELECT cast('12' AS int) AS a, date'2024-01-31' AS b",
+)
 def _cast(e: Expressions, node: exp.Cast) -> Typed:
     kind = written_type(e, node.to)
     literal = _typed_literal(e, node, kind)
     return literal if literal is not None else convert(e, node, e.expr(node.this), kind, is_try=False)
 
 
-@construct(exp.TryCast, parts="this to safe", group="Casts", signature="try_cast(a AS type)", note="NULL where cast raises.",
-           example="SELECT try_cast('x' AS int) AS a")
+@construct(
+    exp.TryCast,
+    parts="this to safe",
+    group="Casts",
+    signature="try_cast(a AS type)",
+    note="NULL where cast raises.",
+    example="SELECT try_cast('x' AS int) AS a",
+)
 def _try_cast(e: Expressions, node: exp.TryCast) -> Typed:
     return convert(e, node, e.expr(node.this), written_type(e, node.to), is_try=True)
 
@@ -63,8 +85,9 @@ def _typed_literal(e: Expressions, node: exp.Cast, kind: pa.DataType) -> Typed |
             value = int(text) if kind in (kinds.INT, kinds.BIGINT) else None
             return Typed(f"CAST({text} AS {kinds.in_duckdb(kind)})", kind, text, value)
         return None
-    if kinds.is_decimal(kind) and (number := literals.number(text)) and kinds.is_decimal(number[1]):
-        if kinds.wider(number[1], kind) == kind:
+    if kinds.is_decimal(kind) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        number = literals.number(text)
+        if number is not None and kinds.wider(number[1], kind) == kind:
             return Typed(f"CAST('{text}' AS {kinds.in_duckdb(kind)})", kind, text)
     if kind == kinds.DATE and literals.date_text(text):
         return Typed(f"DATE '{text}'", kind)
@@ -73,7 +96,7 @@ def _typed_literal(e: Expressions, node: exp.Cast, kind: pa.DataType) -> Typed |
     return None
 
 
-def convert(e: Expressions, node: exp.Expression, value: Typed, kind: pa.DataType, *, is_try: bool) -> Typed:
+def convert(e: Expressions, node: exp.Expr, value: Typed, kind: pa.DataType, *, is_try: bool) -> Typed:
     """A value in another type, as Spark's ANSI cast does it."""
     name = value.name if isinstance(node, exp.Cast) and isinstance(node.this, exp.Column) else None
     sql = _converted(value.sql, value.kind, kind, "TRY_CAST" if is_try else "CAST")
@@ -147,9 +170,19 @@ def _remedy(old: pa.DataType, new: pa.DataType) -> str:
     return ""
 
 
-_NAMES = {"int": kinds.INT, "bigint": kinds.BIGINT, "smallint": kinds.SMALLINT, "tinyint": kinds.TINYINT,
-          "double": kinds.DOUBLE, "boolean": kinds.BOOL, "string": kinds.STRING, "date": kinds.DATE,
-          "timestamp": TIMESTAMP, "to_date": kinds.DATE, "decimal": pa.decimal128(10, 0)}
+_NAMES = {
+    "int": kinds.INT,
+    "bigint": kinds.BIGINT,
+    "smallint": kinds.SMALLINT,
+    "tinyint": kinds.TINYINT,
+    "double": kinds.DOUBLE,
+    "boolean": kinds.BOOL,
+    "string": kinds.STRING,
+    "date": kinds.DATE,
+    "timestamp": TIMESTAMP,
+    "to_date": kinds.DATE,
+    "decimal": pa.decimal128(10, 0),
+}
 
 
 def _as_call(e: Expressions, node: exp.Anonymous) -> Typed:

@@ -11,13 +11,22 @@ from thresher.types import TIMESTAMP
 
 _dates = partial(function, group="Dates")
 _PARTS = {
-    "year": "year({})", "quarter": "quarter({})", "month": "month({})", "day": "day({})", "dayofmonth": "day({})",
-    "weekofyear": "weekofyear({})", "dayofyear": "dayofyear({})", "dayofweek": "dayofweek({}) + 1", "weekday": "isodow({}) - 1",
-    "hour": "hour({})", "minute": "minute({})", "second": "second({})",
+    "year": "year({})",
+    "quarter": "quarter({})",
+    "month": "month({})",
+    "day": "day({})",
+    "dayofmonth": "day({})",
+    "weekofyear": "weekofyear({})",
+    "dayofyear": "dayofyear({})",
+    "dayofweek": "dayofweek({}) + 1",
+    "weekday": "isodow({}) - 1",
+    "hour": "hour({})",
+    "minute": "minute({})",
+    "second": "second({})",
 }
 
 
-def _day(e: Expressions, node: exp.Expression, what: str) -> str:
+def _day(e: Expressions, node: exp.Expr, what: str) -> str:
     value = e.expr(node)
     literal = as_date_literal(value, kinds.DATE)
     if literal is not None:
@@ -29,9 +38,14 @@ def _day(e: Expressions, node: exp.Expression, what: str) -> str:
     return value.sql if value.kind == kinds.DATE else f"CAST({value.sql} AS DATE)"
 
 
-@_dates(" ".join(_PARTS), 1, 1, "year(d), quarter, month, day, dayofmonth, weekofyear, dayofyear, dayofweek, weekday, hour, minute, second → int",
-        "SELECT year(date'2024-03-15') AS y, dayofweek(date'2024-03-15') AS w",
-        note="dayofweek: Sunday is 1; weekday: Monday is 0; weekofyear: ISO. hour, minute and second of a timestamp.")
+@_dates(
+    " ".join(_PARTS),
+    1,
+    1,
+    "year(d), quarter, month, day, dayofmonth, weekofyear, dayofyear, dayofweek, weekday, hour, minute, second → int",
+    "SELECT year(date'2024-03-15') AS y, dayofweek(date'2024-03-15') AS w",
+    note="dayofweek: Sunday is 1; weekday: Monday is 0; weekofyear: ISO. hour, minute and second of a timestamp.",
+)
 def _part(e: Expressions, node: exp.Anonymous) -> Typed:
     name = node.name.lower()
     if name in ("hour", "minute", "second"):
@@ -44,8 +58,14 @@ def _part(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"CAST({_PARTS[name].format(sql)} AS INTEGER)", kinds.INT)
 
 
-@construct(exp.Extract, parts="this expression", group="Dates", signature="extract(year FROM d)",
-           note="year, quarter, month, day.", example="SELECT extract(month FROM date'2024-03-15') AS m")
+@construct(
+    exp.Extract,
+    parts="this expression",
+    group="Dates",
+    signature="extract(year FROM d)",
+    note="year, quarter, month, day.",
+    example="SELECT extract(month FROM date'2024-03-15') AS m",
+)
 def _extract(e: Expressions, node: exp.Extract) -> Typed:
     name = node.name.lower()
     if name not in ("year", "quarter", "month", "day"):
@@ -53,24 +73,39 @@ def _extract(e: Expressions, node: exp.Extract) -> Typed:
     return Typed(f"CAST({_PARTS[name].format(_day(e, node.expression, 'extract'))} AS INTEGER)", kinds.INT)
 
 
-def _days(e: Expressions, node: exp.Expression, what: str) -> str:
+def _days(e: Expressions, node: exp.Expr, what: str) -> str:
     return e.coerce(node, e.expr(node), kinds.INT, f"the number of {what}").sql
 
 
-@_dates("date_add dateadd date_sub", 2, 2, "date_add(d, days), date_sub(d, days) → date", "SELECT date_add(date'2024-02-28', 2) AS d")
+@_dates(
+    "date_add dateadd date_sub",
+    2,
+    2,
+    "date_add(d, days), date_sub(d, days) → date",
+    "SELECT date_add(date'2024-02-28', 2) AS d",
+)
 def _add(e: Expressions, node: exp.Anonymous) -> Typed:
     sign = "-" if node.name.lower() == "date_sub" else "+"
     day = _day(e, node.expressions[0], node.name.lower())
     return Typed(f"({day} {sign} {_days(e, node.expressions[1], 'days')})", kinds.DATE)
 
 
-@_dates("datediff date_diff", 2, 2, "datediff(end, start) → int", "SELECT datediff(date'2024-03-01', date'2024-02-28') AS n")
+@_dates(
+    "datediff date_diff", 2, 2, "datediff(end, start) → int", "SELECT datediff(date'2024-03-01', date'2024-02-28') AS n"
+)
 def _difference(e: Expressions, node: exp.Anonymous) -> Typed:
     end, start = (_day(e, part, "datediff") for part in node.expressions)
     return Typed(f"CAST(({end} - {start}) AS INTEGER)", kinds.INT)
 
 
-@_dates("add_months", 2, 2, "add_months(d, months) → date", "SELECT add_months(date'2024-01-31', 1) AS d", note="The last day of a shorter month.")
+@_dates(
+    "add_months",
+    2,
+    2,
+    "add_months(d, months) → date",
+    "SELECT add_months(date'2024-01-31', 1) AS d",
+    note="The last day of a shorter month.",
+)
 def _months(e: Expressions, node: exp.Anonymous) -> Typed:
     day = _day(e, node.expressions[0], "add_months")
     return Typed(f"CAST({day} + to_months({_days(e, node.expressions[1], 'months')}) AS DATE)", kinds.DATE)
@@ -81,7 +116,14 @@ def _last(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"last_day({_day(e, node.expressions[0], 'last_day')})", kinds.DATE)
 
 
-@_dates("make_date", 3, 3, "make_date(year, month, day)", "SELECT make_date(2024, 2, 29) AS d", note="Years 1 to 9999; no such day is an error.")
+@_dates(
+    "make_date",
+    3,
+    3,
+    "make_date(year, month, day)",
+    "SELECT make_date(2024, 2, 29) AS d",
+    note="Years 1 to 9999; no such day is an error.",
+)
 def _make(e: Expressions, node: exp.Anonymous) -> Typed:
     parts = [_days(e, part, "make_date") for part in node.expressions]
     return Typed(f"make_date({', '.join(parts)})", kinds.DATE)
@@ -93,12 +135,23 @@ def _unix_date(e: Expressions, node: exp.Anonymous) -> Typed:
 
 
 _UNITS = {
-    "year": "year", "yyyy": "year", "yy": "year", "quarter": "quarter", "month": "month", "mon": "month", "mm": "month",
-    "week": "week", "day": "day", "dd": "day", "hour": "hour", "minute": "minute", "second": "second",
+    "year": "year",
+    "yyyy": "year",
+    "yy": "year",
+    "quarter": "quarter",
+    "month": "month",
+    "mon": "month",
+    "mm": "month",
+    "week": "week",
+    "day": "day",
+    "dd": "day",
+    "hour": "hour",
+    "minute": "minute",
+    "second": "second",
 }
 
 
-def _unit(e: Expressions, node: exp.Expression, allowed: list[str]) -> str:
+def _unit(e: Expressions, node: exp.Expr, allowed: list[str]) -> str:
     literal = e.expr(node).literal
     unit = _UNITS.get(literal.lower()) if isinstance(literal, str) else None
     if unit not in allowed:
@@ -106,8 +159,14 @@ def _unit(e: Expressions, node: exp.Expression, allowed: list[str]) -> str:
     return str(unit)
 
 
-@_dates("date_trunc", 2, 2, "date_trunc('month', t) → timestamp", "SELECT date_trunc('month', timestamp'2024-03-15 10:00:00') AS t",
-        note="year, quarter, month, week, day, hour, minute, second, over a timestamp or a date.")
+@_dates(
+    "date_trunc",
+    2,
+    2,
+    "date_trunc('month', t) → timestamp",
+    "SELECT date_trunc('month', timestamp'2024-03-15 10:00:00') AS t",
+    note="year, quarter, month, week, day, hour, minute, second, over a timestamp or a date.",
+)
 def _truncated(e: Expressions, node: exp.Anonymous) -> Typed:
     unit = _unit(e, node.expressions[0], list(dict.fromkeys(_UNITS.values())))
     value = e.expr(node.expressions[1])
@@ -119,7 +178,14 @@ def _truncated(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"date_trunc('{unit}', {value.sql})", TIMESTAMP)
 
 
-@_dates("trunc", 2, 2, "trunc(d, 'month') → date", "SELECT trunc(date'2024-03-15', 'quarter') AS d", note="year, quarter, month, week.")
+@_dates(
+    "trunc",
+    2,
+    2,
+    "trunc(d, 'month') → date",
+    "SELECT trunc(date'2024-03-15', 'quarter') AS d",
+    note="year, quarter, month, week.",
+)
 def _truncated_day(e: Expressions, node: exp.Anonymous) -> Typed:
     unit = _unit(e, node.expressions[1], ["year", "quarter", "month", "week"])
     return Typed(f"CAST(date_trunc('{unit}', {_day(e, node.expressions[0], 'trunc')}) AS DATE)", kinds.DATE)
@@ -128,8 +194,14 @@ def _truncated_day(e: Expressions, node: exp.Anonymous) -> Typed:
 _FORMATS = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
 
 
-@_dates("date_format", 2, 2, "date_format(t, 'yyyy-MM-dd HH:mm:ss')", "SELECT date_format(date'2024-03-15', 'yyyyMM') AS m",
-        note="A literal pattern of yyyy, MM, dd, HH, mm, ss, digits' separators - / . : , space and quoted text. Years 1 to 9999.")
+@_dates(
+    "date_format",
+    2,
+    2,
+    "date_format(t, 'yyyy-MM-dd HH:mm:ss')",
+    "SELECT date_format(date'2024-03-15', 'yyyyMM') AS m",
+    note="A literal pattern of yyyy, MM, dd, HH, mm, ss, the separators - / . : , space and quoted text.",
+)
 def _format(e: Expressions, node: exp.Anonymous) -> Typed:
     pattern = e.expr(node.expressions[1]).literal
     text = _strftime(pattern) if isinstance(pattern, str) else None

@@ -27,7 +27,9 @@ class PlainSpark(Spark):
     class Parser(SparkParser):
         STRICT_CAST = True
         FUNCTIONS = {}
-        FUNCTION_PARSERS = {name: parser for name, parser in SparkParser.FUNCTION_PARSERS.items() if name in _SPECIAL_CALLS}
+        FUNCTION_PARSERS = {
+            name: parser for name, parser in SparkParser.FUNCTION_PARSERS.items() if name in _SPECIAL_CALLS
+        }
         NO_PAREN_FUNCTION_PARSERS = {
             name: parser for name, parser in SparkParser.NO_PAREN_FUNCTION_PARSERS.items() if name in ("CASE", "IF")
         }
@@ -53,9 +55,9 @@ class Source:
         column = offset - (self.text.rfind("\n", 0, offset) + 1) + 1
         return f"{self.origin}:{line}:{column}" if self.origin else f"line {line}, column {column}"
 
-    def at(self, node: exp.Expression) -> str:
+    def at(self, node: exp.Expr) -> str:
         """Where a node of the tree stands: its own first character, else that of its first part or its parent."""
-        start: exp.Expression | None = node
+        start: exp.Expr | None = node
         while start is not None:
             offsets = [part.meta["start"] for part in start.walk() if part._meta and "start" in part._meta]
             if offsets:
@@ -63,7 +65,7 @@ class Source:
             start = start.parent
         return self.place(0)
 
-    def refuse(self, node: exp.Expression, what: str, remedy: str = "") -> NoReturn:
+    def refuse(self, node: exp.Expr, what: str, remedy: str = "") -> NoReturn:
         """Raise NotPortable: what was found, where, and how to say it instead."""
         remedy = f"{remedy}, or " if remedy else ""
         raise NotPortable(
@@ -71,12 +73,12 @@ class Source:
             f"rows on the embedded engine as on Spark. Next: {remedy}run the step on Spark (engine: spark)."
         )
 
-    def wrong(self, node: exp.Expression, what: str) -> NoReturn:
+    def wrong(self, node: exp.Expr, what: str) -> NoReturn:
         """Raise SqlError: what is wrong on either engine, and where."""
         raise SqlError(f"{self.at(node)}: {what}")
 
 
-def read(source: Source) -> exp.Query:
+def read(source: Source) -> exp.Expr:
     """The tree of exactly one query; raises SqlError for anything else."""
     try:
         statements = [s for s in _DIALECT.parse(source.text) if s is not None]
@@ -86,13 +88,15 @@ def read(source: Source) -> exp.Query:
         if source.origin:
             where = f"{source.origin}:{first.get('line')}:{first.get('col')}"
         message = str(first.get("description") or error).rstrip(".")
-        raise SqlError(f"{where}: {message}, near {first.get('highlight')!r}. Expected one query in Spark SQL.") from None
+        raise SqlError(
+            f"{where}: {message}, near {first.get('highlight')!r}. Expected one query in Spark SQL."
+        ) from None
     except TokenError as error:
         raise SqlError(f"{source.place(0)}: {error}. Expected one query in Spark SQL.") from None
     statements = [s for s in statements if not isinstance(s, exp.Semicolon)]
     if len(statements) != 1:
         raise SqlError(f"{source.place(0)}: found {len(statements)} statements; expected exactly one query.")
-    tree = statements[0]
+    tree: exp.Expr = statements[0]
     while isinstance(tree, exp.Subquery) and not any(v for k, v in tree.args.items() if k != "this"):
         tree = tree.this
     if not isinstance(tree, exp.Select | exp.SetOperation | exp.Values | exp.Subquery):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from thresher.sql import allowed, kinds
 from thresher.sql.dialect import Source
+from thresher.types import TIMESTAMP
 
 if TYPE_CHECKING:
     from thresher.sql.relations import Result
@@ -57,16 +58,15 @@ class Scope:
 class Expressions:
     """Translates the expressions of one query. One instance serves the whole query; `scope` is where it stands."""
 
-    def __init__(self, source: Source, values: Mapping[str, Any], subquery: Callable[[exp.Expression], Result]) -> None:
+    def __init__(self, source: Source, subquery: Callable[[exp.Expr], Result]) -> None:
         self.source = source
-        self.values = values
         self.subquery = subquery
         self.scope = Scope([])
         self.windows: dict[str, exp.Window] = {}
         self.refuse = source.refuse
         self.wrong = source.wrong
 
-    def expr(self, node: exp.Expression) -> Typed:
+    def expr(self, node: exp.Expr) -> Typed:
         """One expression. Raises NotPortable for a node without a rule, or with a part that its rule does not know."""
         known = allowed.CONSTRUCTS.get(type(node))
         if known is None:
@@ -74,13 +74,13 @@ class Expressions:
         self.only(node, known.parts)
         return known.rule(self, node)
 
-    def only(self, node: exp.Expression, parts: frozenset[str] | set[str]) -> None:
+    def only(self, node: exp.Expr, parts: frozenset[str] | set[str]) -> None:
         """Refuse a node that has parts beyond these: nothing that was written may be ignored."""
         for part, value in node.args.items():
             if value and part not in parts:
                 self.refuse(node, f"{_described(node)} with {part.strip('_').replace('_', ' ').upper()}")
 
-    def exprs(self, nodes: Sequence[exp.Expression]) -> list[Typed]:
+    def exprs(self, nodes: Sequence[exp.Expr]) -> list[Typed]:
         return [self.expr(node) for node in nodes]
 
     def cast(self, value: Typed, kind: pa.DataType) -> Typed:
@@ -89,17 +89,17 @@ class Expressions:
             return value
         return replace(value, sql=f"CAST({value.sql} AS {kinds.in_duckdb(kind)})", kind=kind)
 
-    def coerce(self, node: exp.Expression, value: Typed, kind: pa.DataType, what: str) -> Typed:
+    def coerce(self, node: exp.Expr, value: Typed, kind: pa.DataType, what: str) -> Typed:
         """The value where this type is wanted: itself, NULL, or a type that widens to it; else refused."""
         if kinds.wider(value.kind, kind) != kind:
             self.refuse(
                 node,
-                f"{what}: {kinds.in_spark(value.kind)} where {kinds.in_spark(kind)} is expected (an implicit conversion)",
+                f"{what}: {kinds.in_spark(value.kind)} instead of {kinds.in_spark(kind)} (an implicit conversion)",
                 f"write cast(… as {kinds.in_spark(kind)})",
             )
         return self.cast(value, kind)
 
-    def common(self, node: exp.Expression, values: Sequence[Typed], what: str) -> tuple[list[Typed], pa.DataType]:
+    def common(self, node: exp.Expr, values: Sequence[Typed], what: str) -> tuple[list[Typed], pa.DataType]:
         """The values in the one type that holds them all."""
         kind: pa.DataType | None = kinds.VOID
         for value in values:
@@ -109,17 +109,17 @@ class Expressions:
             self.refuse(node, f"{what} over different types ({found})", "cast them to one type")
         return [self.cast(value, kind) for value in values], kind
 
-    def boolean(self, node: exp.Expression, what: str) -> Typed:
+    def boolean(self, node: exp.Expr, what: str) -> Typed:
         value = self.expr(node)
         if value.kind not in (kinds.BOOL, kinds.VOID):
             self.wrong(node, f"{what} is a {kinds.in_spark(value.kind)}; expected a boolean.")
         return self.cast(value, kinds.BOOL)
 
-    def text(self, node: exp.Expression, what: str) -> Typed:
+    def text(self, node: exp.Expr, what: str) -> Typed:
         """A string; other types are refused, since their text is an implicit conversion."""
         return self.coerce(node, self.expr(node), kinds.STRING, what)
 
-    def resolve(self, node: exp.Expression, parts: Sequence[str]) -> Typed:
+    def resolve(self, node: exp.Expr, parts: Sequence[str]) -> Typed:
         """A column by its written parts: `column`, `table.column`, and fields of a struct behind either."""
         scope: Scope | None = self.scope
         inner: list[Scope] = []
@@ -128,17 +128,21 @@ class Expressions:
             if found is not None:
                 for passed in inner:
                     passed.is_correlated = True
-                return self._fields(node, replace(found, name=parts[len(parts) - fields - 1]), parts[len(parts) - fields :])
+                return self._fields(
+                    node, replace(found, name=parts[len(parts) - fields - 1]), parts[len(parts) - fields :]
+                )
             if scope.outer is not None and not scope.may_correlate:
                 outer, _ = self._in_scope(node, scope.outer, [part.lower() for part in parts])
                 if outer is not None:
-                    self.refuse(node, f"the outer column {'.'.join(parts)} outside the WHERE of a subquery", "write a join")
+                    self.refuse(
+                        node, f"the outer column {'.'.join(parts)} outside the WHERE of a subquery", "write a join"
+                    )
             inner.append(scope)
             scope = scope.outer
         seen = ", ".join(dict.fromkeys(c.name for c in self.scope.columns if not c.is_hidden)) or "none"
         self.wrong(node, f"no column {'.'.join(parts)}; there are {seen}.")
 
-    def _in_scope(self, node: exp.Expression, scope: Scope, parts: list[str]) -> tuple[Typed | None, int]:
+    def _in_scope(self, node: exp.Expr, scope: Scope, parts: list[str]) -> tuple[Typed | None, int]:
         if scope.aliases_first and parts[0] in scope.aliases:
             return scope.aliases[parts[0]], len(parts) - 1
         if len(parts) > 1:
@@ -149,7 +153,9 @@ class Expressions:
         if hits:
             alias = scope.aliases.get(parts[0]) if scope.is_having else None
             if alias is not None and alias.sql != hits[0].value.sql:
-                self.refuse(node, f"{parts[0]} in HAVING, both a column and an alias of another value", "rename the alias")
+                self.refuse(
+                    node, f"{parts[0]} in HAVING, both a column and an alias of another value", "rename the alias"
+                )
             return self._single(node, hits, parts[:1]), len(parts) - 1
         if parts[0] in scope.aliases:
             alias = scope.aliases[parts[0]]
@@ -158,18 +164,18 @@ class Expressions:
             return alias, len(parts) - 1
         return None, 0
 
-    def _single(self, node: exp.Expression, hits: list[Column], parts: list[str]) -> Typed:
+    def _single(self, node: exp.Expr, hits: list[Column], parts: list[str]) -> Typed:
         if len(hits) > 1:
             tables = ", ".join(f"{hit.table}.{hit.name}" for hit in hits)
             self.wrong(node, f"column {'.'.join(parts)} is ambiguous: {tables}. Write the table's alias before it.")
         return hits[0].value
 
-    def _fields(self, node: exp.Expression, value: Typed, names: Sequence[str]) -> Typed:
+    def _fields(self, node: exp.Expr, value: Typed, names: Sequence[str]) -> Typed:
         for name in names:
             value = self.struct_field(node, value, name)
         return value
 
-    def struct_field(self, node: exp.Expression, value: Typed, name: str) -> Typed:
+    def struct_field(self, node: exp.Expr, value: Typed, name: str) -> Typed:
         """A field of a struct, found without regard to case."""
         if not kinds.is_struct(value.kind):
             self.refuse(node, f"field {name} of a {kinds.in_spark(value.kind)}")
@@ -189,27 +195,29 @@ def as_date_literal(value: Typed, kind: pa.DataType) -> Typed | None:
         return None
     if kind == kinds.DATE and (text := date_text(value.literal)):
         return Typed(f"DATE '{text}'", kind)
-    if kind == kinds.TIMESTAMP and (text := timestamp_text(value.literal)):
+    if kind == TIMESTAMP and (text := timestamp_text(value.literal)):
         return Typed(f"TIMESTAMPTZ '{text}+00'", kind)
     return None
 
 
-_REMEDIES: dict[type[exp.Expression], str] = {
+_REMEDIES: dict[type[exp.Expr], str] = {
     exp.RegexpLike: "use LIKE",
     exp.ILike: "use lower(…) LIKE …",
+    exp.Array: "write element_at(array(…), n) for array(…)[i]",
     exp.Interval: "use date_add, date_sub or add_months",
 }
 
 
-def _described(node: exp.Expression) -> str:
+def _described(node: exp.Expr) -> str:
     if isinstance(node, exp.Anonymous):
         return f"function {node.name}"
     return _WORDS.get(type(node), type(node).__name__)
 
 
-_WORDS: dict[type[exp.Expression], str] = {
+_WORDS: dict[type[exp.Expr], str] = {
     exp.RegexpLike: "RLIKE",
     exp.Lambda: "a lambda (->)",
+    exp.Array: "an array in brackets",
     exp.Interval: "INTERVAL",
     exp.Select: "SELECT",
     exp.Pivot: "PIVOT",

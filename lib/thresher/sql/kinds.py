@@ -3,8 +3,6 @@
 Source: Spark 4 SQL reference, "ANSI compliance" and `DecimalType`; `pa.null()` is the type of NULL (Spark's void).
 """
 
-from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -166,32 +164,3 @@ def wider(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
         fields = [(a.name, wider(a.type, b.type)) for a, b in zip(left, right, strict=True)]
         return None if any(kind is None for _, kind in fields) else pa.struct(fields)
     return None
-
-
-def of_value(value: Any) -> pa.DataType:
-    """The type that Spark gives to the value of a parameter.
-
-    >>> of_value(7), of_value(3_000_000_000), of_value("x")
-    (DataType(int32), DataType(int64), DataType(string))
-    """
-    if value is None:
-        return VOID
-    if isinstance(value, bool):
-        return BOOL
-    if isinstance(value, int):
-        if not -(2**63) <= value < 2**63:
-            raise ValueError(f"{value} does not fit a bigint")
-        return INT if -(2**31) <= value < 2**31 else BIGINT
-    if isinstance(value, str):
-        return STRING
-    if isinstance(value, Decimal) and value.is_finite():
-        _, digits, exponent = value.as_tuple()
-        scale = max(0, -int(exponent))
-        return pa.decimal128(max(len(digits) + max(0, int(exponent)), scale, 1), scale)
-    if isinstance(value, datetime):
-        return TIMESTAMP
-    if isinstance(value, date):
-        return DATE
-    if isinstance(value, float):
-        return DOUBLE
-    raise ValueError(f"{type(value).__name__} is not among int, str, bool, float, Decimal, date, datetime and None")

@@ -1,4 +1,4 @@
-"""Literals, columns, operators and conditions."""
+"""Literals, columns, calls and arithmetic."""
 
 from dataclasses import replace
 from functools import partial
@@ -7,27 +7,47 @@ import pyarrow as pa
 from sqlglot import exp
 
 from thresher.sql import kinds, literals
-from thresher.sql.allowed import FUNCTIONS, REMEDIES, construct, function
-from thresher.sql.expressions import Expressions, Typed, as_date_literal
+from thresher.sql.allowed import FUNCTIONS, REMEDIES, construct
+from thresher.sql.decimals import divide
+from thresher.sql.expressions import Expressions, Typed
 
-_PREDICATES = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.In, exp.Between,
-               exp.Like, exp.Escape, exp.Is, exp.Not, exp.And, exp.Or)
+PREDICATES = (
+    exp.EQ,
+    exp.NEQ,
+    exp.LT,
+    exp.LTE,
+    exp.GT,
+    exp.GTE,
+    exp.NullSafeEQ,
+    exp.NullSafeNEQ,
+    exp.In,
+    exp.Between,
+    exp.Like,
+    exp.Escape,
+    exp.Is,
+    exp.Not,
+    exp.And,
+    exp.Or,
+)
 
 _literals = partial(construct, group="Literals and columns")
 _numbers = partial(construct, group="Numbers")
-_conditions = partial(construct, group="Conditions")
 
 
-@_literals(exp.Literal, parts="this is_string", signature="'text', \"text\", 1, 1.50, 1e3",
-           note="Spark's escapes ('it''s', '\\n'); 1 is int, 3000000000 bigint, 1.50 decimal(3,2), 1e3 double.",
-           example="SELECT 'it''s' AS a, 1.50 AS b")
+@_literals(
+    exp.Literal,
+    parts="this is_string",
+    signature="'text', \"text\", 1, 1.50, 1e3",
+    note="Spark's escapes ('it''s', '\\n'); 1 is int, 3000000000 bigint, 1.50 decimal(3,2), 1e3 double.",
+    example="SELECT 'it''s' AS a, 1.50 AS b",
+)
 def _literal(e: Expressions, node: exp.Literal) -> Typed:
     if node.is_string:
         return Typed(kinds.text_literal(node.this), kinds.STRING, node.this, node.this)
     return _number(e, node, node.this)
 
 
-def _number(e: Expressions, node: exp.Expression, text: str) -> Typed:
+def _number(e: Expressions, node: exp.Expr, text: str) -> Typed:
     number = literals.number(text)
     if number is None:
         e.wrong(node, f"the number {text} has more than 38 digits.")
@@ -49,8 +69,13 @@ def _adjacent(e: Expressions, node: exp.Concat) -> Typed:
     return Typed(kinds.text_literal(text), kinds.STRING, text, text)
 
 
-@_literals(exp.Null, parts="", signature="NULL", note="Takes the type of what it meets.",
-           example="SELECT coalesce(NULL, 1) AS a")
+@_literals(
+    exp.Null,
+    parts="",
+    signature="NULL",
+    note="Takes the type of what it meets.",
+    example="SELECT coalesce(NULL, 1) AS a",
+)
 def _null(e: Expressions, node: exp.Null) -> Typed:
     return Typed("NULL", kinds.VOID, "NULL")
 
@@ -61,9 +86,13 @@ def _boolean(e: Expressions, node: exp.Boolean) -> Typed:
     return Typed(text, kinds.BOOL, text)
 
 
-@_literals(exp.Column, parts="this table db catalog", signature="column, table.column, column.field, `odd name`",
-           note="Found without regard to case; an ambiguous name is an error.",
-           example="SELECT t.a.b AS b FROM (SELECT named_struct('b', 1) AS a) AS t")
+@_literals(
+    exp.Column,
+    parts="this table db catalog",
+    signature="column, table.column, column.field, `odd name`",
+    note="Found without regard to case; an ambiguous name is an error.",
+    example="SELECT t.a.b AS b FROM (SELECT named_struct('b', 1) AS a) AS t",
+)
 def _column(e: Expressions, node: exp.Column) -> Typed:
     return e.resolve(node, [part.name for part in node.parts])
 
@@ -83,46 +112,76 @@ def _paren(e: Expressions, node: exp.Paren) -> Typed:
     return replace(value, sql=f"({value.sql})")
 
 
-@_literals(exp.Placeholder, parts="this", signature=":name",
-           note="A parameter. Its value's type counts: int, bigint, string, boolean, decimal, double, date, timestamp.",
-           example="SELECT :n AS a")
+@_literals(exp.HexString, parts="this", signature="X'00ff'", note="binary.", example="SELECT X'00ff' AS a")
+def _bytes(e: Expressions, node: exp.HexString) -> Typed:
+    digits = node.this if len(node.this) % 2 == 0 else f"0{node.this}"
+    text = "".join(f"\\x{digits[n : n + 2]}" for n in range(0, len(digits), 2))
+    return Typed(f"'{text}'::BLOB", kinds.BINARY)
+
+
+@construct(exp.Placeholder, parts="this")
 def _parameter(e: Expressions, node: exp.Placeholder) -> Typed:
-    if not isinstance(node.this, str):
-        e.wrong(node, "a parameter has a name here: write :name.")
-    if node.this not in e.values:
-        e.wrong(node, f"parameter :{node.this} has no value; there are {', '.join(e.values) or 'none'}.")
-    try:
-        kind = kinds.of_value(e.values[node.this])
-    except ValueError as error:
-        e.wrong(node, f"the value of parameter :{node.this} cannot be used: {error}.")
-    return Typed(f"CAST(${node.this} AS {kinds.in_duckdb(kind)})", kind)
+    e.wrong(node, f"parameter {':' + node.this if isinstance(node.this, str) else '?'} has no value.")
 
 
-def _operands(e: Expressions, node: exp.Binary) -> tuple[Typed, Typed]:
+@construct(exp.Anonymous, parts="this expressions")
+def _call(e: Expressions, node: exp.Anonymous) -> Typed:
+    name = node.name.lower()
+    found = FUNCTIONS.get(name)
+    if found is None:
+        e.refuse(node, f"function {name}", REMEDIES.get(name, ""))
+    count = len(node.expressions)
+    if count < found.least or (found.most >= 0 and count > found.most):
+        e.refuse(
+            node,
+            f"function {name} with {count} argument{'s' * (count != 1)} instead of {_counted(found.least, found.most)}",
+        )
+    for argument in node.expressions:
+        if isinstance(argument, exp.Star | exp.Distinct | exp.Alias) and name not in (
+            "count",
+            "sum",
+            "min",
+            "max",
+            "struct",
+        ):
+            e.refuse(argument, f"{argument.key} as an argument of {name}")
+    return found.rule(e, node)
+
+
+def _counted(least: int, most: int) -> str:
+    return str(least) if most == least else f"at least {least}" if most < 0 else f"{least} to {most}"
+
+
+def operands(e: Expressions, node: exp.Binary) -> tuple[Typed, Typed]:
+    """Both sides of an operator. A bare condition is refused as one: sqlglot and Spark would group it differently."""
     for side in (node.this, node.expression):
-        if isinstance(side, _PREDICATES):
+        if isinstance(side, PREDICATES):
             e.refuse(side, "a condition as an operand without parentheses", "put it in parentheses")
     return e.expr(node.this), e.expr(node.expression)
 
 
-def _named(left: Typed, sign: str, right: Typed) -> str | None:
+def named(left: Typed, sign: str, right: Typed) -> str | None:
+    """The column name that Spark gives to an operator between two named things."""
     return f"({left.name} {sign} {right.name})" if left.name is not None and right.name is not None else None
 
 
-_SIGNS: dict[type[exp.Expression], str] = {
-    exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.EQ: "=", exp.NEQ: "=", exp.LT: "<", exp.LTE: "<=", exp.GT: ">",
-    exp.GTE: ">=", exp.NullSafeEQ: "<=>", exp.And: "AND", exp.Or: "OR",
-}
+_SIGNS: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*"}
 
 
-@_numbers(exp.Add, exp.Sub, exp.Mul, parts="this expression", signature="a + b, a - b, a * b",
-          note="Spark's result types and overflow errors. Decimals: only where 38 digits hold the exact result. Also "
-               "date + int and date - int.",
-          example="SELECT 2 * 1.50 AS a")
+@_numbers(
+    exp.Add,
+    exp.Sub,
+    exp.Mul,
+    parts="this expression",
+    signature="a + b, a - b, a * b",
+    note="Spark's result types and overflow errors. Decimals: only where 38 digits hold the exact result. Also "
+    "date + int and date - int.",
+    example="SELECT 2 * 1.50 AS a",
+)
 def _arithmetic(e: Expressions, node: exp.Binary) -> Typed:
     sign = _SIGNS[type(node)]
-    left, right = _operands(e, node)
-    name, is_window = _named(left, sign, right), left.is_window or right.is_window
+    left, right = operands(e, node)
+    name, is_window = named(left, sign, right), left.is_window or right.is_window
     if left.kind == kinds.DATE and right.kind in kinds.INTEGERS[:3] and sign != "*":
         name = f"date_{'add' if sign == '+' else 'sub'}({left.name}, {right.name})" if name else None
         return Typed(f"({left.sql} {sign} CAST({right.sql} AS INTEGER))", kinds.DATE, name, is_window=is_window)
@@ -130,15 +189,22 @@ def _arithmetic(e: Expressions, node: exp.Binary) -> Typed:
         kind = kinds.wider(left.kind, right.kind)
         operand: pa.DataType | None = kind
     elif kinds.is_exact(left.kind) and kinds.is_exact(right.kind):
-        kind, operand = _decimal_result(sign, kinds.as_decimal(left.kind, left.literal),
-                                        kinds.as_decimal(right.kind, right.literal))
+        kind, operand = _decimal_result(
+            sign, kinds.as_decimal(left.kind, left.literal), kinds.as_decimal(right.kind, right.literal)
+        )
         if kind is None:
-            e.refuse(node, f"{kinds.in_spark(left.kind)} {sign} {kinds.in_spark(right.kind)}, whose exact result needs "
-                           "more than 38 digits", "cast both to narrower decimals")
+            e.refuse(
+                node,
+                f"{kinds.in_spark(left.kind)} {sign} {kinds.in_spark(right.kind)}, whose exact result needs "
+                "more than 38 digits",
+                "cast both to narrower decimals",
+            )
     else:
         kind = operand = kinds.wider(left.kind, right.kind)
         if kind != kinds.DOUBLE:
-            e.refuse(node, f"{kinds.in_spark(left.kind)} {sign} {kinds.in_spark(right.kind)}", "cast both to one number type")
+            e.refuse(
+                node, f"{kinds.in_spark(left.kind)} {sign} {kinds.in_spark(right.kind)}", "cast both to one number type"
+            )
     assert kind is not None
     if operand is not None:
         left, right = e.cast(left, operand), e.cast(right, operand)
@@ -146,7 +212,9 @@ def _arithmetic(e: Expressions, node: exp.Binary) -> Typed:
         left = e.cast(left, kinds.as_decimal(left.kind, left.literal))
         right = e.cast(right, kinds.as_decimal(right.kind, right.literal))
     sql = f"({left.sql} {sign} {right.sql})"
-    return Typed(f"CAST({sql} AS {kinds.in_duckdb(kind)})" if kinds.is_decimal(kind) else sql, kind, name, is_window=is_window)
+    return Typed(
+        f"CAST({sql} AS {kinds.in_duckdb(kind)})" if kinds.is_decimal(kind) else sql, kind, name, is_window=is_window
+    )
 
 
 def _decimal_result(sign: str, a: pa.DataType, b: pa.DataType) -> tuple[pa.DataType | None, pa.DataType | None]:
@@ -169,212 +237,46 @@ def _negative(e: Expressions, node: exp.Neg) -> Typed:
     return Typed(f"(- {value.sql})", value.kind, name, is_window=value.is_window)
 
 
-def comparable(e: Expressions, node: exp.Expression, values: list[Typed], what: str) -> list[Typed]:
-    """The values in one type whose order is the same on both engines."""
-    other = {value.kind for value in values if not isinstance(value.literal, str)}
-    if len(other) == 1:  # a literal like '2024-01-31' beside dates
-        values = [as_date_literal(value, next(iter(other))) or value for value in values]
-    values, kind = e.common(node, values, what)
-    if not kinds.is_orderable(kind):
-        e.refuse(node, f"{what} over {kinds.in_spark(kind)}", "compare the fields one by one")
-    return values
+@construct(
+    exp.Div,
+    parts="this expression typed safe",
+    group="Numbers",
+    signature="a / b",
+    note="Integers and doubles give double. Decimals are divided exactly, rounded half up as Spark does, where the "
+    "digits fit. Division by zero is an error.",
+    example="SELECT 10.00 / 3 AS a, 1 / 4 AS b",
+)
+def _divide(e: Expressions, node: exp.Div) -> Typed:
+    left, right = operands(e, node)
+    name = named(left, "/", right)
+    if kinds.is_decimal(left.kind) or kinds.is_decimal(right.kind):
+        return divide(e, node, left, right, name)
+    if not all(kind in (*kinds.INTEGERS, kinds.DOUBLE, kinds.VOID) for kind in (left.kind, right.kind)):
+        e.refuse(node, f"{kinds.in_spark(left.kind)} / {kinds.in_spark(right.kind)}", "cast both to decimals")
+    one, other = e.cast(left, kinds.DOUBLE).sql, e.cast(right, kinds.DOUBLE).sql
+    return Typed(f"spark_divide({one}, {other})", kinds.DOUBLE, name)
 
 
-@_conditions(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ, parts="this expression",
-             signature="a = b, <>, <, <=, >, >=, a <=> b, a IS [NOT] DISTINCT FROM b",
-             note="Both sides of one type, or numbers. A date may be compared with a literal like '2024-01-31'. Text and "
-                  "numbers never: cast.",
-             example="SELECT 1 < 2 AS a, NULL <=> NULL AS b")
-def _comparison(e: Expressions, node: exp.Binary) -> Typed:
-    left, right = _operands(e, node)
-    name = _named(left, _SIGNS.get(type(node), ""), right)
-    if isinstance(node, exp.NEQ) and name:
-        name = f"(NOT {name})"
-    if isinstance(node, exp.NullSafeEQ | exp.NullSafeNEQ):
-        (left, right), kind = e.common(node, [left, right], "a comparison")
-        if not (kinds.is_orderable(kind) or kinds.is_groupable(kind)):
-            e.refuse(node, f"a comparison over {kinds.in_spark(kind)}", "compare the fields one by one")
-    else:
-        left, right = comparable(e, node, [left, right], "a comparison")
-    sign = {exp.NEQ: "<>", exp.NullSafeEQ: "IS NOT DISTINCT FROM", exp.NullSafeNEQ: "IS DISTINCT FROM"}.get(type(node))
-    if isinstance(node, exp.NullSafeNEQ):
-        name = None
-    sql = f"({left.sql} {sign or _SIGNS[type(node)]} {right.sql})"
-    return Typed(sql, kinds.BOOL, name, is_window=left.is_window or right.is_window)
-
-
-@_conditions(exp.And, exp.Or, parts="this expression", signature="a AND b, a OR b", note="Booleans only.",
-             example="SELECT true AND NULL AS a")
-def _connector(e: Expressions, node: exp.Connector) -> Typed:
-    sign = _SIGNS[type(node)]
-    left, right = (e.boolean(side, f"an operand of {sign}") for side in (node.this, node.expression))
-    return Typed(f"({left.sql} {sign} {right.sql})", kinds.BOOL, _named(left, sign, right),
-                 is_window=left.is_window or right.is_window)
-
-
-@_conditions(exp.Not, parts="this", signature="NOT a", note="Booleans only.", example="SELECT NOT true AS a")
-def _not(e: Expressions, node: exp.Not) -> Typed:
-    value = e.boolean(node.this, "the operand of NOT")
-    name = f"(NOT {value.name})" if value.name and not isinstance(node.this, exp.Is) else None
-    return Typed(f"(NOT {value.sql})", kinds.BOOL, name, is_window=value.is_window)
-
-
-@_conditions(exp.Is, parts="this expression", signature="a IS [NOT] NULL, a IS [NOT] TRUE | FALSE",
-             example="SELECT NULL IS NULL AS a")
-def _is(e: Expressions, node: exp.Is) -> Typed:
-    value = e.expr(node.this)
-    if isinstance(node.expression, exp.Null):
-        name = f"({value.name} IS NULL)" if value.name else None
-        return Typed(f"({value.sql} IS NULL)", kinds.BOOL, name, is_window=value.is_window)
-    if isinstance(node.expression, exp.Boolean):
-        value = e.boolean(node.this, "the operand of IS TRUE")
-        return Typed(f"({value.sql} IS {'TRUE' if node.expression.this else 'FALSE'})", kinds.BOOL)
-    e.refuse(node, f"IS {node.expression.sql()}")
-
-
-@_conditions(exp.Between, parts="this low high", signature="a [NOT] BETWEEN low AND high",
-             example="SELECT 2 BETWEEN 1 AND 3 AS a")
-def _between(e: Expressions, node: exp.Between) -> Typed:
-    values = e.exprs([node.this, node.args["low"], node.args["high"]])
-    names = [value.name for value in values]
-    low = comparable(e, node, [values[0], values[1]], "BETWEEN")
-    high = comparable(e, node, [values[0], values[2]], "BETWEEN")
-    sql = f"({low[0].sql} >= {low[1].sql} AND {high[0].sql} <= {high[1].sql})"
-    name = None if None in names else f"between({', '.join(map(str, names))})"
-    return Typed(sql, kinds.BOOL, name, is_window=any(value.is_window for value in values))
-
-
-@_conditions(exp.In, parts="this expressions", signature="a [NOT] IN (b, c)", note="IN (SELECT …): see Queries.",
-             example="SELECT 2 IN (1, NULL) AS a")
-def _in(e: Expressions, node: exp.In) -> Typed:
-    values = e.exprs([node.this, *node.expressions])
-    names = [value.name for value in values]
-    one, *others = comparable(e, node, values, "IN")
-    name = None if None in names else f"({names[0]} IN ({', '.join(map(str, names[1:]))}))"
-    return Typed(f"({one.sql} IN ({', '.join(other.sql for other in others)}))", kinds.BOOL, name,
-                 is_window=any(value.is_window for value in values))
-
-
-@_conditions(exp.Like, parts="this expression", signature="a [NOT] LIKE 'pattern' [ESCAPE '!']",
-             note="The pattern is a literal; \\ is the escape unless another is named, before %, _ or itself.",
-             example=r"SELECT 'a_c' LIKE 'a\_c' AS a")
-def _like(e: Expressions, node: exp.Like, escape: str = "\\") -> Typed:
-    for side in (node.this, node.expression):
-        if isinstance(side, _PREDICATES):
-            e.refuse(side, "a condition as an operand without parentheses", "put it in parentheses")
-    value, pattern = e.text(node.this, "LIKE"), e.expr(node.expression)
-    if not isinstance(pattern.literal, str):
-        e.refuse(node.expression, "LIKE with a pattern that is not a literal")
-    rest = pattern.literal.replace(escape * 2, "").replace(f"{escape}%", "").replace(f"{escape}_", "")
-    if escape in rest:
-        e.wrong(node.expression, f"the pattern has {escape!r} before something other than %, _ and itself.")
-    sql = f"({value.sql} LIKE {pattern.sql} ESCAPE {kinds.text_literal(escape)})"
-    return Typed(sql, kinds.BOOL, is_window=value.is_window)
-
-
-@construct(exp.Escape, parts="this expression")
-def _escape(e: Expressions, node: exp.Escape) -> Typed:
-    escape = e.expr(node.expression).literal
-    if not isinstance(node.this, exp.Like) or not isinstance(escape, str) or len(escape) != 1 or escape in "%_":
-        e.refuse(node, "this ESCAPE")
-    e.only(node.this, {"this", "expression"})
-    return _like(e, node.this, escape)
-
-
-@construct(exp.Case, parts="this ifs default", group="Conditions",
-           signature="CASE WHEN c THEN a … [ELSE z] END, CASE x WHEN v THEN a … END",
-           note="All results of one type, or widening to one.", example="SELECT CASE WHEN 1 < 2 THEN 'x' ELSE 'y' END AS a")
-def _case(e: Expressions, node: exp.Case) -> Typed:
-    subject = e.expr(node.this) if node.this else None
-    conditions = []
-    for branch in node.args["ifs"]:
-        e.only(branch, {"this", "true"})
-        if subject is None:
-            conditions.append(_strict_condition(e, branch.this, "a WHEN").sql)
-        else:
-            one, other = comparable(e, branch, [subject, e.expr(branch.this)], "CASE")
-            conditions.append(f"({one.sql} = {other.sql})")
-    results = [e.expr(branch.args["true"]) for branch in node.args["ifs"]]
-    results.append(e.expr(node.args["default"]) if node.args.get("default") else Typed("NULL", kinds.VOID))
-    values, kind = e.common(node, results, "CASE")
-    branches = " ".join(f"WHEN {c} THEN {v.sql}" for c, v in zip(conditions, values, strict=False))
-    return Typed(f"CASE {branches} ELSE {values[-1].sql} END", kind, is_window=any(v.is_window for v in results))
-
-
-def _strict_condition(e: Expressions, node: exp.Expression, what: str) -> Typed:
-    if isinstance(node.unnest(), exp.Null):
-        e.wrong(node, f"{what} is NULL without a type; expected a boolean.")
-    return e.boolean(node, what)
-
-
-@construct(exp.If, parts="this true false")
-def _if_node(e: Expressions, node: exp.If) -> Typed:
-    if node.args.get("false") is None:
-        e.wrong(node, "if takes three arguments.")
-    condition = _strict_condition(e, node.this, "the condition of if")
-    values, kind = e.common(node, e.exprs([node.args["true"], node.args["false"]]), "if")
-    return Typed(f"CASE WHEN {condition.sql} THEN {values[0].sql} ELSE {values[1].sql} END", kind,
-                 is_window=any(v.is_window for v in (condition, *values)))
-
-
-@construct(exp.Anonymous, parts="this expressions")
-def _call(e: Expressions, node: exp.Anonymous) -> Typed:
-    name = node.name.lower()
-    found = FUNCTIONS.get(name)
-    if found is None:
-        e.refuse(node, f"function {name}", REMEDIES.get(name, ""))
-    count = len(node.expressions)
-    if count < found.least or (found.most >= 0 and count > found.most):
-        e.refuse(node, f"function {name} with {count} argument{'s' * (count != 1)} instead of {_counted(found.least, found.most)}")
-    for argument in node.expressions:
-        if isinstance(argument, exp.Star | exp.Distinct | exp.Alias) and name not in ("count", "sum", "min", "max", "struct"):
-            e.refuse(argument, f"{argument.key} as an argument of {name}")
-    return found.rule(e, node)
-
-
-def _counted(least: int, most: int) -> str:
-    return str(least) if most == least else f"at least {least}" if most < 0 else f"{least} to {most}"
-
-
-_functions = partial(function, group="Conditions")
-
-
-@_functions("coalesce nvl ifnull", 1, -1, "coalesce(a, b, …), nvl(a, b), ifnull(a, b)", "SELECT coalesce(NULL, 2) AS a")
-def _coalesce(e: Expressions, node: exp.Anonymous) -> Typed:
-    raw = e.exprs(node.expressions)
-    name = node.name.lower()
-    if name != "coalesce" and len(raw) != 2:
-        e.wrong(node, f"{name} takes 2 arguments; found {len(raw)}.")
-    values, kind = e.common(node, raw, name)
-    named = name == "coalesce" and all(value.name is not None for value in raw)
-    label = f"coalesce({', '.join(str(value.name) for value in raw)})" if named else None
-    return Typed(f"coalesce({', '.join(value.sql for value in values)})", kind, label, is_window=any(v.is_window for v in raw))
-
-
-@_functions("nullif", 2, 2, "nullif(a, b)", "SELECT nullif(1, 1) AS a")
-def _nullif(e: Expressions, node: exp.Anonymous) -> Typed:
-    value, other = e.exprs(node.expressions)
-    left, right = comparable(e, node, [value, other], "nullif")
-    sql = f"CASE WHEN {left.sql} = {right.sql} THEN NULL ELSE {value.sql} END"
-    return Typed(sql, value.kind, is_window=value.is_window)
-
-
-@_functions("nvl2", 3, 3, "nvl2(a, if_not_null, if_null)", "SELECT nvl2(NULL, 1, 2) AS a")
-def _nvl2(e: Expressions, node: exp.Anonymous) -> Typed:
-    value = e.expr(node.expressions[0])
-    (one, other), kind = e.common(node, e.exprs(node.expressions[1:]), "nvl2")
-    return Typed(f"CASE WHEN {value.sql} IS NOT NULL THEN {one.sql} ELSE {other.sql} END", kind)
-
-
-@_functions("isnull isnotnull", 1, 1, "isnull(a), isnotnull(a)", "SELECT isnull(NULL) AS a")
-def _isnull(e: Expressions, node: exp.Anonymous) -> Typed:
-    sign = "IS NULL" if node.name.lower() == "isnull" else "IS NOT NULL"
-    return Typed(f"({e.expr(node.expressions[0]).sql} {sign})", kinds.BOOL)
-
-
-@_functions("greatest least", 2, -1, "greatest(a, b, …), least(a, b, …)", "SELECT greatest(1, NULL, 3) AS a",
-            note="NULLs are skipped.")
-def _extreme(e: Expressions, node: exp.Anonymous) -> Typed:
-    name = node.name.lower()
-    values = comparable(e, node, e.exprs(node.expressions), name)
-    return Typed(f"{name}({', '.join(value.sql for value in values)})", values[0].kind)
+@construct(
+    exp.Mod,
+    exp.IntDiv,
+    parts="this expression",
+    group="Numbers",
+    signature="a % b, a div b",
+    note="Integers; division by zero is an error.",
+    example="SELECT -7 % 3 AS a, -7 div 3 AS b",
+)
+def _whole(e: Expressions, node: exp.Binary) -> Typed:
+    left, right = operands(e, node)
+    sign = "%" if isinstance(node, exp.Mod) else "div"
+    if left.kind not in kinds.INTEGERS or right.kind not in kinds.INTEGERS:
+        e.refuse(node, f"{kinds.in_spark(left.kind)} {sign} {kinds.in_spark(right.kind)}", "cast both to integers")
+    kind = kinds.wider(left.kind, right.kind)
+    assert kind is not None
+    name = named(left, sign, right)
+    if sign == "div":
+        one, other = e.cast(left, kinds.BIGINT).sql, e.cast(right, kinds.BIGINT).sql
+        return Typed(f"spark_div({one}, {other})", kinds.BIGINT, name)
+    # Through HUGEINT: the smallest integer % -1 is 0, not an overflow.
+    sql = f"spark_remainder(CAST({left.sql} AS HUGEINT), CAST({right.sql} AS HUGEINT))"
+    return Typed(f"CAST({sql} AS {kinds.in_duckdb(kind)})", kind, name)

@@ -21,12 +21,16 @@ def bind(text: str, params: Mapping[str, Any]) -> str:
     "select * from t where name = 'O\\\\'Hara' and year > 2000"
     """
     tokens = Spark().tokenize(text)
-    places = [(colon, name) for colon, name in zip(tokens, tokens[1:], strict=False) if _is_parameter(colon, name, text)]
+    places = [
+        (colon, name) for colon, name in zip(tokens, tokens[1:], strict=False) if _is_parameter(colon, name, text)
+    ]
     named = {name.text for _, name in places}
     if named - params.keys():
         raise ParameterError(f"the query names :{', :'.join(sorted(named - params.keys()))}, which got no value")
     if params.keys() - named:
-        raise ParameterError(f"parameters {sorted(params.keys() - named)} are not in the query, which names {sorted(named)}")
+        raise ParameterError(
+            f"parameters {sorted(params.keys() - named)} are not in the query, which names {sorted(named)}"
+        )
     for colon, name in reversed(places):
         text = text[: colon.start] + literal(params[name.text]) + text[name.end + 1 :]
     return text

@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from thresher.errors import SqlError
 from thresher.sql.dialect import Source, read
-from thresher.sql.relations import Translation, translate
+from thresher.sql.translation import Translation, translate
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Query:
         return Source(self.text, self.origin)
 
     @cached_property
-    def _tree(self) -> exp.Query:
+    def _tree(self) -> exp.Expr:
         return read(self._source)
 
     @cached_property
@@ -74,24 +74,23 @@ class Query:
                 text.append(f" as {self.text[_start(last) : end]}")
         return "".join([*text, self.text[end:]])
 
-    def to_duckdb(
-        self, names: Mapping[str, str], schemas: Mapping[str, pa.Schema], values: Mapping[str, Any] | None = None
-    ) -> str:
+    def to_duckdb(self, names: Mapping[str, str], schemas: Mapping[str, pa.Schema]) -> str:
         """DuckDB's SQL with Spark's meaning, over tables of `names` with the columns of `schemas`.
 
-        `values` are those of the `:name` parameters, which become `$name`: a value's type decides what an expression
-        means. Raises NotPortable for what is not proven equal, SqlError for what is wrong on either engine.
-        """
-        return self.translation(names, schemas, values).sql
+        Raises NotPortable for what is not proven equal, SqlError for what is wrong on either engine (a parameter that
+        has no value yet among it).
 
-    def translation(
-        self, names: Mapping[str, str], schemas: Mapping[str, pa.Schema], values: Mapping[str, Any] | None = None
-    ) -> Translation:
+        >>> parse("select max(n) as n from t").to_duckdb({"t": "v_1"}, {"t": pa.schema([("n", pa.int32())])})
+        'SELECT max(t1."n") AS "n" FROM v_1 AS t1'
+        """
+        return self.translation(names, schemas).sql
+
+    def translation(self, names: Mapping[str, str], schemas: Mapping[str, pa.Schema]) -> Translation:
         """DuckDB's SQL together with the result's columns and Spark's types for them."""
         self._check(names)
         self._check(schemas)
         tables = {_name(table): (names[_name(table)], schemas[_name(table)]) for table in self._references}
-        return translate(self._tree, self._source, tables, dict(values or {}))
+        return translate(self._tree, self._source, tables)
 
     def _check(self, known: Mapping[str, Any]) -> None:
         for table in self._references:
@@ -121,7 +120,7 @@ def parse(text: str, origin: str | None = None) -> Query:
     return query
 
 
-def _collect_tables(node: exp.Expression, ctes: frozenset[str], found: list[exp.Table]) -> None:
+def _collect_tables(node: exp.Expr, ctes: frozenset[str], found: list[exp.Table]) -> None:
     with_ = node.args.get("with_")
     if with_ is not None:
         for cte in with_.expressions:
@@ -140,7 +139,7 @@ def _name(table: exp.Table) -> str:
     return ".".join(part.name for part in table.parts)
 
 
-def _start(part: exp.Expression) -> int:
+def _start(part: exp.Expr) -> int:
     start = part.meta.get("start")
     if not isinstance(start, int):
         raise SqlError(f"table {part.sql()} has no place in the text; write its name plainly.")

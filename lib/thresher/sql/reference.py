@@ -1,10 +1,20 @@
 """The allow-list as a page: docs/sql.md is this text."""
 
-from thresher.sql import aggregates, arrays, casts, dates, operators, relations, scalars  # noqa: F401 - they register
+from thresher.sql import aggregates, arrays, casts, conditions, dates, operators, scalars, translation  # noqa: F401 - they register
 from thresher.sql.allowed import ENTRIES
 
-_GROUPS = ("Queries", "Literals and columns", "Conditions", "Numbers", "Strings", "Dates", "Casts", "Arrays and structs",
-           "Aggregates", "Windows")
+_GROUPS = (
+    "Queries",
+    "Literals and columns",
+    "Conditions",
+    "Numbers",
+    "Strings",
+    "Dates",
+    "Casts",
+    "Arrays and structs",
+    "Aggregates",
+    "Windows",
+)
 
 _HEAD = """# Portable SQL
 

@@ -7,7 +7,6 @@ from sqlglot import exp
 
 from thresher.sql import kinds
 from thresher.sql.allowed import construct, function
-from thresher.sql.decimals import divide
 from thresher.sql.expressions import Expressions, Typed
 
 _numbers = partial(function, group="Numbers")
@@ -23,7 +22,14 @@ def _abs(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"abs({value.sql})", value.kind)
 
 
-@_numbers("floor ceil ceiling", 1, 1, "floor(a), ceil(a)", "SELECT floor(-1.5) AS a", note="Integers give bigint, decimals a decimal.")
+@_numbers(
+    "floor ceil ceiling",
+    1,
+    1,
+    "floor(a), ceil(a)",
+    "SELECT floor(-1.5) AS a",
+    note="Integers give bigint, decimals a decimal.",
+)
 def _floor(e: Expressions, node: exp.Anonymous) -> Typed:
     value = e.expr(node.expressions[0])
     name = "floor" if node.name.lower() == "floor" else "ceil"
@@ -37,7 +43,14 @@ def _floor(e: Expressions, node: exp.Anonymous) -> Typed:
     e.refuse(node, f"{name}({kinds.in_spark(value.kind)})", "cast to a decimal")
 
 
-@_numbers("round", 1, 2, "round(a [, digits])", "SELECT round(2.345, 2) AS a", note="Decimals, digits a literal from 0 on; half away from zero.")
+@_numbers(
+    "round",
+    1,
+    2,
+    "round(a [, digits])",
+    "SELECT round(2.345, 2) AS a",
+    note="Decimals, digits a literal from 0 on; half away from zero.",
+)
 def _round(e: Expressions, node: exp.Anonymous) -> Typed:
     value = e.expr(node.expressions[0])
     digits = e.expr(node.expressions[1]).literal if len(node.expressions) > 1 else 0
@@ -53,57 +66,43 @@ def _round(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"CAST({value.sql} AS {kinds.in_duckdb(kind)})", kind)
 
 
-@construct(exp.Div, parts="this expression typed safe", group="Numbers", signature="a / b",
-           note="Integers and doubles give double. Decimals are divided exactly, rounded half up as Spark does, where the "
-                "digits fit. Division by zero is an error.",
-           example="SELECT 10.00 / 3 AS a, 1 / 4 AS b")
-def _divide(e: Expressions, node: exp.Div) -> Typed:
-    left, right = e.expr(node.this), e.expr(node.expression)
-    name = f"({left.name} / {right.name})" if left.name is not None and right.name is not None else None
-    if kinds.is_decimal(left.kind) or kinds.is_decimal(right.kind):
-        return divide(e, node, left, right, name)
-    if not all(kind in (*kinds.INTEGERS, kinds.DOUBLE, kinds.VOID) for kind in (left.kind, right.kind)):
-        e.refuse(node, f"{kinds.in_spark(left.kind)} / {kinds.in_spark(right.kind)}", "cast both to decimals")
-    one, other = e.cast(left, kinds.DOUBLE).sql, e.cast(right, kinds.DOUBLE).sql
-    return Typed(f"spark_divide({one}, {other})", kinds.DOUBLE, name)
-
-
-@construct(exp.Mod, exp.IntDiv, parts="this expression", group="Numbers", signature="a % b, a div b",
-           note="Integers; division by zero is an error.", example="SELECT -7 % 3 AS a, -7 div 3 AS b")
-def _whole(e: Expressions, node: exp.Binary) -> Typed:
-    left, right = e.expr(node.this), e.expr(node.expression)
-    sign = "%" if isinstance(node, exp.Mod) else "div"
-    if left.kind not in kinds.INTEGERS or right.kind not in kinds.INTEGERS:
-        e.refuse(node, f"{kinds.in_spark(left.kind)} {sign} {kinds.in_spark(right.kind)}", "cast both to integers")
-    kind = kinds.wider(left.kind, right.kind)
-    assert kind is not None
-    name = f"({left.name} {sign} {right.name})" if left.name is not None and right.name is not None else None
-    if sign == "div":
-        one, other = e.cast(left, kinds.BIGINT).sql, e.cast(right, kinds.BIGINT).sql
-        return Typed(f"spark_div({one}, {other})", kinds.BIGINT, name)
-    # Through HUGEINT: the smallest integer % -1 is 0, not an overflow.
-    sql = f"spark_remainder(CAST({left.sql} AS HUGEINT), CAST({right.sql} AS HUGEINT))"
-    return Typed(f"CAST({sql} AS {kinds.in_duckdb(kind)})", kind, name)
-
-
-@_strings("upper ucase lower lcase", 1, 1, "upper(s), lower(s)", "SELECT upper('straße') AS a",
-          note="A few characters whose other case is several characters or depends on their neighbours are an error.")
+@_strings(
+    "upper ucase lower lcase",
+    1,
+    1,
+    "upper(s), lower(s)",
+    "SELECT upper('straße') AS a",
+    note="A few characters whose other case is several characters or depends on their neighbours are an error.",
+)
 def _case(e: Expressions, node: exp.Anonymous) -> Typed:
     name = "upper" if node.name.lower() in ("upper", "ucase") else "lower"
     return Typed(f"spark_{name}({e.text(node.expressions[0], name).sql})", kinds.STRING)
 
 
-@_strings("length len char_length character_length", 1, 1, "length(s) → int", "SELECT length('😀é') AS a", note="Characters (code points).")
+@_strings(
+    "length len char_length character_length",
+    1,
+    1,
+    "length(s) → int",
+    "SELECT length('😀é') AS a",
+    note="Characters (code points).",
+)
 def _length(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"CAST(length({e.text(node.expressions[0], 'length').sql}) AS INTEGER)", kinds.INT)
 
 
-def _integer(e: Expressions, node: exp.Expression, what: str) -> str:
+def _integer(e: Expressions, node: exp.Expr, what: str) -> str:
     return e.coerce(node, e.expr(node), kinds.INT, what).sql
 
 
-@construct(exp.Substring, parts="this start length", group="Strings", signature="substring(s, position [, length]), substr(…)",
-           note="From 1; 0 counts as 1, negative from the end.", example="SELECT substring('abc', -2, 1) AS a")
+@construct(
+    exp.Substring,
+    parts="this start length",
+    group="Strings",
+    signature="substring(s, position [, length]), substr(…)",
+    note="From 1; 0 counts as 1, negative from the end.",
+    example="SELECT substring('abc', -2, 1) AS a",
+)
 def _substring(e: Expressions, node: exp.Substring) -> Typed:
     raw = e.expr(node.this)
     value = e.coerce(node, raw, kinds.STRING, "substring").sql
@@ -115,8 +114,14 @@ def _substring(e: Expressions, node: exp.Substring) -> Typed:
     return Typed(f"spark_substring({value}, {start}, {size})", kinds.STRING)
 
 
-@construct(exp.Trim, parts="this position expression", group="Strings", signature="trim(s), trim([BOTH | LEADING | TRAILING] 'xy' FROM s), ltrim(s), rtrim(s)",
-           note="Spaces only, unless characters (ASCII) are named.", example="SELECT trim('  x ') AS a")
+@construct(
+    exp.Trim,
+    parts="this position expression",
+    group="Strings",
+    signature="trim(s), trim([BOTH | LEADING | TRAILING] 'xy' FROM s), ltrim(s), rtrim(s)",
+    note="Spaces only, unless characters (ASCII) are named.",
+    example="SELECT trim('  x ') AS a",
+)
 def _trim(e: Expressions, node: exp.Trim) -> Typed:
     name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(str(node.args.get("position") or "").upper(), "trim")
     characters = " "
@@ -134,7 +139,9 @@ def _side_trim(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"{name}({e.text(node.expressions[0], name).sql}, ' ')", kinds.STRING)
 
 
-@_strings("concat", 1, -1, "concat(s, t, …), s || t", "SELECT 'a' || 'b' AS a", note="Strings only; NULL with a NULL in it.")
+@_strings(
+    "concat", 1, -1, "concat(s, t, …), s || t", "SELECT 'a' || 'b' AS a", note="Strings only; NULL with a NULL in it."
+)
 def _concat(e: Expressions, node: exp.Anonymous) -> Typed:
     return _joined([e.text(part, "concat").sql for part in node.expressions])
 
@@ -151,7 +158,14 @@ def _pipes(e: Expressions, node: exp.DPipe) -> Typed:
     return _joined([one.sql, other.sql])
 
 
-@_strings("concat_ws", 2, -1, "concat_ws(separator, s, t, …)", "SELECT concat_ws('|', 'a', NULL, 'b') AS a", note="Strings only; NULLs are skipped.")
+@_strings(
+    "concat_ws",
+    2,
+    -1,
+    "concat_ws(separator, s, t, …)",
+    "SELECT concat_ws('|', 'a', NULL, 'b') AS a",
+    note="Strings only; NULLs are skipped.",
+)
 def _concat_ws(e: Expressions, node: exp.Anonymous) -> Typed:
     parts = [e.text(part, "concat_ws").sql for part in node.expressions]
     return Typed(f"concat_ws({', '.join(f'CAST({part} AS VARCHAR)' for part in parts)})", kinds.STRING)
@@ -162,7 +176,14 @@ def _replace(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"replace({', '.join(e.text(part, 'replace').sql for part in node.expressions)})", kinds.STRING)
 
 
-@_strings("lpad rpad", 2, 3, "lpad(s, length [, pad]), rpad(s, length [, pad])", "SELECT lpad('7', 3, '0') AS a", note="The pad is a literal, not empty.")
+@_strings(
+    "lpad rpad",
+    2,
+    3,
+    "lpad(s, length [, pad]), rpad(s, length [, pad])",
+    "SELECT lpad('7', 3, '0') AS a",
+    note="The pad is a literal, not empty.",
+)
 def _pad(e: Expressions, node: exp.Anonymous) -> Typed:
     name = node.name.lower()
     pad = e.expr(node.expressions[2]).literal if len(node.expressions) > 2 else " "
@@ -179,7 +200,13 @@ def _end(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"spark_{name}({value}, {size})", kinds.STRING)
 
 
-@_strings("startswith endswith contains", 2, 2, "startswith(s, t), endswith(s, t), contains(s, t)", "SELECT contains('abc', 'b') AS a")
+@_strings(
+    "startswith endswith contains",
+    2,
+    2,
+    "startswith(s, t), endswith(s, t), contains(s, t)",
+    "SELECT contains('abc', 'b') AS a",
+)
 def _contains(e: Expressions, node: exp.Anonymous) -> Typed:
     name = {"startswith": "starts_with", "endswith": "ends_with", "contains": "contains"}[node.name.lower()]
     return Typed(f"{name}({', '.join(e.text(part, node.name).sql for part in node.expressions)})", kinds.BOOL)
@@ -187,18 +214,31 @@ def _contains(e: Expressions, node: exp.Anonymous) -> Typed:
 
 @_strings("instr", 2, 2, "instr(s, t) → int", "SELECT instr('abc', 'c') AS a", note="From 1; 0 where it is not found.")
 def _instr(e: Expressions, node: exp.Anonymous) -> Typed:
-    return Typed(f"CAST(instr({', '.join(e.text(part, 'instr').sql for part in node.expressions)}) AS INTEGER)", kinds.INT)
+    return Typed(
+        f"CAST(instr({', '.join(e.text(part, 'instr').sql for part in node.expressions)}) AS INTEGER)", kinds.INT
+    )
 
 
-@construct(exp.StrPosition, parts="this substr", group="Strings", signature="position(t IN s) → int",
-           example="SELECT position('c' IN 'abc') AS a")
+@construct(
+    exp.StrPosition,
+    parts="this substr",
+    group="Strings",
+    signature="position(t IN s) → int",
+    example="SELECT position('c' IN 'abc') AS a",
+)
 def _position(e: Expressions, node: exp.StrPosition) -> Typed:
     value, part = e.text(node.this, "position").sql, e.text(node.args["substr"], "position").sql
     return Typed(f"CAST(instr({value}, {part}) AS INTEGER)", kinds.INT)
 
 
-@_strings("split", 2, 2, "split(s, ',')", "SELECT split('a|b', '\\\\|') AS a",
-          note="The separator is a literal: plain characters, or one escaped character ('\\\\|').")
+@_strings(
+    "split",
+    2,
+    2,
+    "split(s, ',')",
+    "SELECT split('a|b', '\\\\|') AS a",
+    note="The separator is a literal: plain characters, or one escaped character ('\\\\|').",
+)
 def _split(e: Expressions, node: exp.Anonymous) -> Typed:
     pattern = e.expr(node.expressions[1]).literal
     plain = pattern
@@ -244,7 +284,7 @@ def _struct(e: Expressions, node: exp.Anonymous) -> Typed:
     return _struct_of(e, node, names, values)
 
 
-def _struct_of(e: Expressions, node: exp.Expression, names: list[str], values: list[Typed]) -> Typed:
+def _struct_of(e: Expressions, node: exp.Expr, names: list[str], values: list[Typed]) -> Typed:
     if len({name.lower() for name in names}) != len(names) or "" in names:
         e.refuse(node, "a struct whose fields have the same name or none", "name each field differently")
     parts = ", ".join(f"{kinds.text_literal(name)}: {value.sql}" for name, value in zip(names, values, strict=True))

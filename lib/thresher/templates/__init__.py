@@ -2,7 +2,7 @@
 
 A page is one file. Its style sheet stands inside, allowed by its hash; every other source but inline images is
 forbidden by the page's own content security policy, from a web server as from `file://`. Jinja escapes every value;
-only `Markup` from `thresher.report` passes as it is.
+only `Markup`, which `thresher.sanitize` and `thresher.report` make, passes as it is.
 """
 
 import base64

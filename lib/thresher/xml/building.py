@@ -173,7 +173,7 @@ class Builder:
             return None
         try:
             return plan.cast(text)
-        except (ValueError, OverflowError) as error:
+        except (ValueError, ArithmeticError) as error:
             found = f"{text[:SNIPPET]!r} is no {ddl(plan.kind)}: {error}"
             bad = self.bad(spot, found, [Part(self.options.value_tag, TEXT, text)], text)
             if self.options.is_spark:

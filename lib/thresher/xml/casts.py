@@ -18,9 +18,10 @@ Cast = Callable[[str], Any]
 
 _BITS = {pa.int8(): 8, pa.int16(): 16, pa.int32(): 32, pa.int64(): 64}
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-_INTEGER = re.compile(r"[+-]?[0-9]+")
+_INTEGER = re.compile(r"([+-]?)0*([0-9]+)")
 _DOUBLE = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|NaN|[+-]?(?:INF|Infinity)")
-_SPARK_INTEGER = re.compile(r"[+-]?\d+")
+_SPARK_INTEGER = re.compile(r"([+-]?)0*(\d+)")
+_LONGEST = 20  # digits; Python refuses to read thousands of them
 # Java's Double.parseDouble, then as many characters as NumberFormat for US English takes.
 _SPARK_DOUBLE = re.compile(r"([+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|NaN|Infinity))[dDfF]?")
 _SPARK_HEX_DOUBLE = re.compile(r"[+-]?0[xX][0-9a-fA-F]*\.?[0-9a-fA-F]*[pP][+-]?[0-9]+[dDfF]?")
@@ -55,18 +56,16 @@ def cast_for(kind: pa.DataType, options: Options) -> Cast:
 
 
 def _integer(bits: int) -> Cast:
-    def cast(text: str) -> int:
-        if not _INTEGER.fullmatch(text):
-            raise ValueError("not a whole number")
-        return _in_range(int(text), bits)
-
-    return cast
+    return lambda text: _whole(_INTEGER.fullmatch(text), bits)
 
 
-def _in_range(number: int, bits: int) -> int:
-    if not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
+def _whole(found: re.Match[str] | None, bits: int) -> int:
+    if not found:
+        raise ValueError("not a whole number")
+    sign, digits = found.groups()
+    if len(digits) > _LONGEST or not -(2 ** (bits - 1)) <= int(sign + digits) < 2 ** (bits - 1):
         raise ValueError(f"does not fit {bits} bits")
-    return number
+    return int(sign + digits)
 
 
 def _spark_integer(bits: int) -> Cast:
@@ -74,10 +73,7 @@ def _spark_integer(bits: int) -> Cast:
 
     def cast(text: str) -> int:
         signed = bits >= 32 and text[:1] in ("+", "-")
-        digits = text[1:] if signed else text
-        if not _SPARK_INTEGER.fullmatch(digits):
-            raise ValueError("not a whole number")
-        number = _in_range(int(digits), bits)
+        number = _whole(_SPARK_INTEGER.fullmatch(text[1:] if signed else text), bits)
         return -number if signed and text[0] == "-" else number
 
     return cast

@@ -144,8 +144,8 @@ class Schema:
     def declare(self, text: str) -> "Schema":
         """Lay a declared schema (Spark DDL) over what was seen.
 
-        Declared paths always exist, declared types of leaves win, declared arrays are always arrays; what was seen
-        stays. A leaf declared as a scalar that has attributes becomes a struct whose value tag has the declared type.
+        Declared paths always exist, declared types of leaves win, declared arrays are always arrays, and what is
+        declared once stands once: further occurrences are rescued. What else was seen stays. A leaf declared as a scalar that has attributes becomes a struct whose value tag has the declared type.
         Raises UsageError for text that is no schema.
         """
         declared = struct_type(text)
@@ -206,7 +206,7 @@ class _Resolver:
         self.arrays = {tuple(map(fold, path_parts(path))) for path in options.arrays}
 
     def field(self, path: tuple[str, ...], node: Node, declared: pa.DataType | None) -> Shape:
-        is_array = node.repeats > 1 or tuple(map(fold, path)) in self.arrays
+        is_array = (node.repeats > 1 and declared is None) or tuple(map(fold, path)) in self.arrays
         if declared is not None and pa.types.is_list(declared):
             is_array, declared = True, declared.value_type
         return replace(self.item(path, node, declared), is_array=is_array)

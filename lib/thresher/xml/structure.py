@@ -116,13 +116,11 @@ class Node:
     def _observe_part(self, part: Part, document: int, options: Options) -> bool:
         if part.kind == ATTRIBUTE and part.value == options.null_value:
             return False
-        if isinstance(part.value, str):
-            return self.votes.add(part.value, options)
-        if is_leaf(part.value, options):
-            has_text = self.votes.add(part.value.text(), options)
-            self.bare += has_text
-            return has_text
-        return self.observe(part.value, document, options)
+        if not isinstance(part.value, str) and not is_leaf(part.value, options):
+            return self.observe(part.value, document, options)
+        has_text = self.votes.add(part.value if isinstance(part.value, str) else part.value.text(), options)
+        self.bare += has_text
+        return has_text
 
     def merge(self, other: "Node") -> "Node":
         """The counts of both, as if one discovery had seen all their documents."""
@@ -155,6 +153,7 @@ class Node:
             documents=self.documents,
             parents=self.bare,
             repeats=1,
+            bare=self.bare,  # an element can have the value tag's name, and then it is a struct with text of its own
             votes=self.votes,
         )
         if key in self.children:

@@ -21,7 +21,7 @@ LONG_DIGITS = 20  # what Spark counts for a bigint beside a decimal
 _LONG = 2**63
 
 _NUMBER = re.compile(r"(?P<sign>-?)(?P<whole>0|[1-9][0-9]*)(?:\.(?P<fraction>[0-9]+))?(?P<exponent>[eE][+-]?[0-9]+)?")
-_SPARK_LONG = re.compile(r"[+-]?(\d[0-9\d]*)")
+_SPARK_LONG = re.compile(r"[+-]?0*(\d+)")
 _SPARK_DOUBLE = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _SPARK_DECIMAL = re.compile(r"[+-]?(?P<whole>[0-9,]*)(?:\.(?P<fraction>[0-9]*))?(?:[eE](?P<exponent>[+-]?[0-9]{1,9}))?")
 
@@ -63,15 +63,16 @@ def _exact_number(text: str) -> Vote | None:
     fraction = found["fraction"] or ""
     digits = len((found["whole"] + fraction).lstrip("0"))
     if found["exponent"]:
-        fits = digits <= DOUBLE_DIGITS and -300 < int(found["exponent"][1:]) < 300
+        # From 1E-300 to 1E300 no digit is lost; three digits of an exponent are enough to tell.
+        fits = digits <= DOUBLE_DIGITS and len(found["exponent"]) <= 5 and abs(int(found["exponent"][1:])) < 285
         return Vote("double", digits=digits) if fits else None
-    is_long = not fraction and -_LONG <= int(text) < _LONG
+    is_long = not fraction and whole <= LONG_DIGITS and -_LONG <= int(text) < _LONG
     return Vote("integer" if is_long else "decimal", whole, len(fraction), digits)
 
 
 def _spark_number(text: str, options: Options) -> Vote | None:
     found = _SPARK_LONG.fullmatch(text)
-    if found and int(found[1]) < _LONG:
+    if found and len(found[1]) <= LONG_DIGITS and int(found[1]) < _LONG:
         return Vote("integer")
     if options.prefers_decimal and (decimal := _SPARK_DECIMAL.fullmatch(text)):
         # A BigDecimal's precision counts no leading zeros; DecimalType takes the larger of precision and scale.
