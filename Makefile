@@ -17,11 +17,13 @@ export PYTHONNOUSERSITE := 1
 VENV_PYTHON := .venv/bin/python
 PYTEST := env -u THRESHER_ENGINE -u THRESHER_LAKE -u THRESHER_LEDGER $(VENV_PYTHON) -m pytest
 NBVAL := --nbval --nbval-sanitize-with tests/notebooks.cfg --nbval-current-env
-# The notebooks are tried in copies of the project, each with its own lake: the steps from nothing, the reports on what
-# the pipelines made.
+# The notebooks are tried in copies of the project, each with its own lake: the first steps from nothing, the fact and
+# the reports on what the pipelines made.
 TRIED := build/tried
-STEPS := $(TRIED)/steps/notebooks/0*.ipynb
-REPORTS := $(TRIED)/reports/notebooks/reports/*.ipynb
+FIRST := $(TRIED)/first/notebooks/0[1-4]_*.ipynb
+FACT := $(TRIED)/then/notebooks/05_*.ipynb
+REPORTS := $(TRIED)/then/notebooks/reports/*.ipynb
+NOTEBOOKS := $(FIRST) $(FACT) $(REPORTS)
 PIPELINE ?= pipelines/courses.yml
 LOCK_FLAGS ?=
 COMPILE = $(VENV_PYTHON) -m uv pip compile pyproject.toml --group setup --universal --fork-strategy fewest \
@@ -39,7 +41,7 @@ demo: $(BASE) ## Run the course pipeline on the sample data, and print where its
 	@$(VENV_PYTHON) -m thresher run "$(PIPELINE)"
 
 test: $(DEV) tried ## Run every test: library, examples in docstrings, notebooks
-	$(PYTEST) -n auto --maxprocesses 4 --dist loadscope tests lib $(STEPS) $(REPORTS) $(NBVAL)
+	$(PYTEST) -n auto --maxprocesses 4 --dist loadscope tests lib $(NOTEBOOKS) $(NBVAL)
 
 check: $(DEV) ## Check style, types and the set-up files; change nothing
 	$(VENV_PYTHON) -m ruff check .
@@ -55,20 +57,20 @@ lab: $(DEV) ## Open JupyterLab on the notebooks
 	$(VENV_PYTHON) -m thresher lab
 
 notebooks: $(DEV) tried ## Run the notebooks and compare with what they show
-	$(PYTEST) $(STEPS) $(REPORTS) $(NBVAL)
+	$(PYTEST) $(NOTEBOOKS) $(NBVAL)
 
 outputs: $(DEV) tried ## Run the notebooks and keep what they show now; look at the difference before you commit it
 	$(VENV_PYTHON) -m nbconvert --log-level WARN --to notebook --execute --inplace \
-		--ExecutePreprocessor.record_timing=False $(STEPS) $(REPORTS)
-	cp $(STEPS) notebooks/
+		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
+	cp $(FIRST) $(FACT) notebooks/
 	cp $(REPORTS) notebooks/reports/
 
 tried: $(DEV)
-	@rm -rf $(TRIED) && mkdir -p $(TRIED)/steps $(TRIED)/reports
-	@for copy in steps reports; do cp -R notebooks pipelines data $(TRIED)/$$copy; done
-	@for file in pipelines/*.yml; do echo "Running $$file for its report …"; \
-		env -u THRESHER_ENGINE -u THRESHER_LEDGER $(VENV_PYTHON) -m thresher run $(TRIED)/reports/$$file \
-		--lake $(TRIED)/reports/lake >$(TRIED)/log 2>&1 || cat $(TRIED)/log; done
+	@rm -rf $(TRIED) && mkdir -p $(TRIED)/first $(TRIED)/then
+	@for copy in first then; do cp -R notebooks pipelines data $(TRIED)/$$copy; done
+	@for file in pipelines/*.yml; do echo "Running $$file for the notebooks that show what it makes …"; \
+		env -u THRESHER_ENGINE -u THRESHER_LEDGER $(VENV_PYTHON) -m thresher run $(TRIED)/then/$$file \
+		--lake $(TRIED)/then/lake >$(TRIED)/log 2>&1 || cat $(TRIED)/log; done
 
 bench: $(DEV) ## Run every benchmark
 	@for script in benchmarks/*.py; do echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; done

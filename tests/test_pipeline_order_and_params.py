@@ -147,6 +147,7 @@ def test_types_of_a_notebook(declaration: str, accepted: list[Any], refused: lis
     assert [value for value in accepted + refused if parameter.accepts(value)] == accepted
 
 
-def test_only_a_type_without_default_must_be_given() -> None:
-    found = parameters("import x\na: int\nb: int = 1\nc = None\nd['k'] = 3\ne, f = 1, 2")
-    assert {name: each.is_required for name, each in found.items()} == {"a": True, "b": False, "c": False}
+def test_a_type_without_default_and_a_sample_must_be_given() -> None:
+    found = parameters("import x\na: int\nb: int = 1\nc = None\nd['k'] = 3\ne, f = 1, 2\ng: th.Sample[str] = 's'")
+    assert {name: each.is_required for name, each in found.items()} == {"a": True, "b": False, "c": False, "g": True}
+    assert found["g"].type == "str"

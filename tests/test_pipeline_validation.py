@@ -133,16 +133,16 @@ CASES: list[tuple[str, str, str, type[UsageError]]] = [
     (
         "no parameters cell",
         "name: x\nsteps:\n  a:\n    notebook: notebooks/plain.ipynb",
-        "pipelines/x.yml:4: notebook: plain.ipynb: no cells tagged 'parameters', expected one. In JupyterLab: select the "
-        "cell, Property Inspector, Add Tag.",
+        "pipelines/x.yml:4: notebook: plain.ipynb: no cells tagged 'parameters', expected one. In JupyterLab: select "
+        "the cell, Property Inspector, Add Tag.",
         ParameterError,
     ),
     (
         "a type that YAML has not",
         "name: x\nsteps:\n  a:\n    notebook: notebooks/odd.ipynb",
-        "pipelines/x.yml:4: notebook: odd.ipynb: line 1 of the cell 'parameters' is no Python: type 'datetime' is not one of "
-        "str, Landing, int, float, bool, list, dict, None, Any, Literal, list[…], dict[…], … | None. Expected plain "
-        "assignments: name: type = default  # comment",
+        "pipelines/x.yml:4: notebook: odd.ipynb: line 1 of the cell 'parameters' is no Python: "
+        "type 'datetime' is not one of str, Landing, int, float, bool, list, dict, None, Any, Literal, list[…], "
+        "dict[…], … | None. Expected plain assignments: name: type = default  # comment",
         ParameterError,
     ),
     (

@@ -49,7 +49,7 @@ class Executed:
     failure: Failure | None = None
 
 
-class _Record(NotebookExecutionManager):  # type: ignore[misc]
+class _Record(NotebookExecutionManager):
     """Papermill's record of an execution; saved now and then, where papermill saves before and after every cell."""
 
     def __init__(self, path: Path, on_cell: Callable[[], None]) -> None:
@@ -83,7 +83,7 @@ class _Record(NotebookExecutionManager):  # type: ignore[misc]
             self.on_cell()
 
 
-class _Client(PapermillNotebookClient):  # type: ignore[misc]
+class _Client(PapermillNotebookClient):
     """A client that stops a notebook whose output would fill the memory."""
 
     kernel: Kernel
@@ -100,7 +100,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         return output
 
 
-class _Engine(Engine):  # type: ignore[misc]
+class _Engine(Engine):
     @classmethod
     def execute_notebook(
         cls, nb: NotebookNode, kernel_name: str, *, record: _Record, kernel: Kernel, source: str, **_: Any

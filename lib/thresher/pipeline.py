@@ -157,9 +157,7 @@ def _step(text: StepText, params: Mapping[str, Any], project: Path, problems: Pr
     if contract:
         _check_arguments(text, arguments, contract, problems)
         _check_landing(text, arguments, contract, project, problems)
-    datasets = {
-        role: tuple(dict.fromkeys(_datasets(role, text, arguments, problems))) for role in ("reads", "writes")
-    }
+    datasets = {role: tuple(dict.fromkeys(_datasets(role, text, arguments, problems))) for role in ("reads", "writes")}
     return Step(
         name=text.name,
         notebook=text.notebook or "",

@@ -127,6 +127,10 @@ class SparkEngine:
             rows = self.spark.sql(text, **{names[table]: frame.native for table, frame in frames.items()})
         return SparkFrame(self, rows)
 
+    def difference(self, frame: Frame, other: Frame) -> SparkFrame:
+        with _readable():
+            return SparkFrame(self, frame.native.exceptAll(other.native))
+
     def stage(self, frame: Frame) -> SparkFrame:
         # Not persist(): whether Spark finds those rows again depends on comparing plans. The checkpoint is named by
         # an id, spills to the server's disk, and is given back when the last frame that reads it is gone.

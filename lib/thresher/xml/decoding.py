@@ -73,7 +73,7 @@ def text_of(document: str | bytes, options: Options, *, is_utf8: bool = False) -
 
 def _within_budget(size: int, options: Options) -> None:
     if size > options.max_bytes:
-        raise Refused("budget", f"the document has {size:,} bytes; max_bytes allows {options.max_bytes:,}")
+        raise Refused("budget", f"the document has {size:,} bytes, more than {options.max_bytes:,} (max_bytes)")
 
 
 def _unzipped(content: bytes, options: Options) -> bytes:
@@ -86,7 +86,7 @@ def _unzipped(content: bytes, options: Options) -> bytes:
         except zlib.error as error:
             raise Refused("encoding", f"the gzip data is damaged: {error}") from None
         if len(plain) > options.max_bytes:
-            raise Refused("budget", f"the unzipped document has more than max_bytes allows ({options.max_bytes:,})")
+            raise Refused("budget", f"the unzipped document has more than {options.max_bytes:,} bytes (max_bytes)")
         if not member.eof:
             raise Refused("truncated", "the gzip data ends before its end mark")
         content = member.unused_data
@@ -167,4 +167,5 @@ def place(text: str, line: int, column: int) -> int:
 def snippet(text: str, offset: int) -> str:
     """At most 80 characters around a place, on one line."""
     start = max(0, offset - SNIPPET // 2)
-    return re.sub(r"\s+", " ", text[start : start + SNIPPET])
+    shown = text[start : start + SNIPPET].encode("utf-8", "backslashreplace").decode("utf-8")
+    return re.sub(r"\s+", " ", shown)

@@ -10,8 +10,8 @@ from thresher.xml.temporal import strptime_format
 
 DIALECTS = ("exact", "spark")
 MODES = ("permissive", "dropmalformed", "failfast")
-# Builders recurse once or twice per level; Python stops at 1,000 frames.
-DEEPEST = 250
+# Resolving a schema takes four frames per level; Python stops at 1,000.
+DEEPEST = 150
 
 _BUDGETS = ("max_bytes", "max_depth", "max_nodes")
 # What decides which fields and votes a document gives; schemas merge only where these agree.
@@ -47,7 +47,7 @@ class Options:
     | roots | allowed root elements, `Local` or `{uri}Local`; a document with another root is refused; empty: any |
     | arrays | paths (`book.author`) that are arrays even where no element repeats |
     | mode | `permissive`: null and an error row; `dropmalformed`: any error nulls the document; `failfast`: raise |
-    | max_bytes, max_depth, max_nodes | budget of a document: bytes unzipped, nesting (≤ 250), elements and attributes |
+    | max_bytes, max_depth, max_nodes | budget of a document: bytes unzipped, nesting (≤ 150), elements and attributes |
 
     Raises UsageError for a value that is not allowed.
 

@@ -145,8 +145,9 @@ class Schema:
         """Lay a declared schema (Spark DDL) over what was seen.
 
         Declared paths always exist, declared types of leaves win, declared arrays are always arrays, and what is
-        declared once stands once: further occurrences are rescued. What else was seen stays. A leaf declared as a scalar that has attributes becomes a struct whose value tag has the declared type.
-        Raises UsageError for text that is no schema.
+        declared once stands once: further occurrences are rescued. What else was seen stays. A leaf declared as a
+        scalar that has attributes becomes a struct whose value tag has the declared type. Raises UsageError for text
+        that is no schema.
         """
         declared = struct_type(text)
         return replace(self, declared=declared if self.declared is None else _over(self.declared, declared))
