@@ -23,7 +23,7 @@ from statistics import median
 
 from ruamel.yaml import YAML
 
-from thresher import pipeline, runner
+from thresher import pipeline
 from thresher.engines import spark_server
 from thresher.errors import EngineUnavailable
 
@@ -54,7 +54,7 @@ def command(*arguments: str | Path) -> None:
 def papermill(step: pipeline.Step, folder: Path) -> None:
     """Run one notebook as anyone would: papermill's command and a file of parameters."""
     parameters = folder / f"{step.name}.yml"
-    lake = {runner.DEFAULT_LAKE: str(folder / "lake")} if step.takes_lake else {}
+    lake = {pipeline.LAKE_PARAMETER: str(folder / "lake")} if step.takes_lake else {}
     YAML().dump(dict(step.arguments) | lake, parameters)
     command("papermill", step.notebook, folder / f"{step.name}.ipynb", "-f", parameters, "--no-progress-bar")
 

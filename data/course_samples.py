@@ -95,7 +95,7 @@ def title_without_attribute(course_id: int) -> Delivery:
 
 def attribute_without_text(course_id: int) -> Delivery:
     """A title that has a lang attribute and no text.
-    The language is kept; the text is null."""
+    The language is kept, the text is null; the book is no member of a dimension of titles, and quarantine says so."""
     return Delivery([Course(course_id, "Title Still Open", catalog(book('<title lang="fr"/>')))])
 
 
@@ -183,7 +183,7 @@ def tie(course_id: int) -> Delivery:
 
 def empty_blob(course_id: int) -> Delivery:
     """A BLOB of zero bytes.
-    Its document is refused as empty."""
+    The course is kept, with no material, as if there were no BLOB."""
     return Delivery([Course(course_id, "Empty BLOB", b"")])
 
 

@@ -170,7 +170,11 @@ def test_entities_never_reach_a_file_or_the_network(document: str, monkeypatch: 
     ("document", "options", "reason"),
     [
         ("<p>" + "x" * 20 + "</p>", {"max_bytes": 26}, "the document has 27 bytes, more than 26 (max_bytes)"),
-        (gzip.compress(b"<p>" + b"x" * 20 + b"</p>"), {"max_bytes": 26}, "the unzipped document has more than 26 bytes (max_bytes)"),
+        (
+            gzip.compress(b"<p>" + b"x" * 20 + b"</p>"),
+            {"max_bytes": 26},
+            "the unzipped document has more than 26 bytes (max_bytes)",
+        ),
         ("<p><a><b/></a></p>", {"max_depth": 2}, "elements nested deeper than 2 (max_depth)"),
         ("<p><a k='1'/><a/></p>", {"max_nodes": 3}, "more than 3 elements and attributes (max_nodes)"),
         ("<a>" * 1_000_000, {}, "elements nested deeper than 100 (max_depth)"),

@@ -1,6 +1,7 @@
 """Rows of either engine, not yet fetched."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -59,23 +60,36 @@ class Frame(ABC):
         """All rows as a pandas DataFrame (decimals stay `decimal.Decimal`)."""
         return self.to_arrow().to_pandas()
 
-    def _shown(self) -> "tuple[pd.DataFrame, str]":
-        rows = self.head(SHOWN_ROWS + 1).to_arrow().to_pandas(integer_object_nulls=True).astype(object)
-        note = f"first {SHOWN_ROWS} rows" if len(rows) > SHOWN_ROWS else f"{len(rows)} row{'s' * (len(rows) != 1)}"
-        return rows.head(SHOWN_ROWS).map(_shown_value), note
+    def table(self, rows: int = 1000) -> "ShownRows":
+        """Up to that many rows as a table to show; a frame shows itself with 20."""
+        shown = self.head(rows + 1).to_arrow().to_pandas(integer_object_nulls=True).astype(object)
+        note = f"first {rows:,} rows" if len(shown) > rows else f"{len(shown):,} row{'s' * (len(shown) != 1)}"
+        return ShownRows(shown.head(rows).map(_shown_value), note)
 
     def __repr__(self) -> str:
-        rows, note = self._shown()
-        shown = rows.to_string(index=False) if len(rows) else " ".join(self.columns)
-        return f"{shown}\n({note})"
+        return repr(self.table(SHOWN_ROWS))
+
+    def _repr_html_(self) -> str:
+        return self.table(SHOWN_ROWS)._repr_html_()
+
+
+@dataclass(frozen=True, repr=False)
+class ShownRows:
+    """Rows as text and as HTML, with a note of how many they are."""
+
+    rows: "pd.DataFrame"
+    note: str
+
+    def __repr__(self) -> str:
+        shown = self.rows.to_string(index=False) if len(self.rows) else " ".join(self.rows.columns)
+        return f"{shown}\n({self.note})"
 
     def _repr_html_(self) -> str:
         import pandas as pd
 
-        rows, note = self._shown()
         with pd.option_context("display.max_colwidth", SHOWN_CHARACTERS):
             # pandas escapes the cells: what stands in the data is text, never markup.
-            return rows.to_html(index=False, border=0) + f"<p>{note}</p>"
+            return self.rows.to_html(index=False, border=0) + f"<p>{self.note}</p>"
 
 
 def _shown_value(value: Any) -> Any:

@@ -35,7 +35,7 @@ try:
     from pyspark.sql.connect.client.retries import DefaultPolicy
     from pyspark.sql.connect.session import SparkSession
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
-    from pyspark.sql.types import DataType, VariantType
+    from pyspark.sql.types import ArrayType, DataType, GeographyType, GeometryType, StructType, VariantType
 except ImportError as missing:
     raise EngineUnavailable(
         f"engine spark: PySpark with Spark Connect is not installed ({missing}). Install it with `pip install "
@@ -71,7 +71,7 @@ class SparkFrame(Frame):
         self._rows = rows
         with _readable():
             kinds = rows.schema
-        _refuse_variant(kinds)
+        _refuse_opaque(kinds, "")
         self._schema = canonical_schema(to_arrow_schema(kinds, timezone="UTC"))
 
     @property
@@ -304,16 +304,17 @@ def _raised_in_worker(text: str) -> ThresherError | None:
     return kind(found[2].strip()) if found and kind else None
 
 
-def _refuse_variant(kind: DataType, path: str = "") -> None:
-    # Its Arrow form is a struct of two binaries, which would pass for one.
-    for field in getattr(kind, "fields", []):
-        if isinstance(field.dataType, VariantType):
-            raise SchemaMismatch(
-                f"column {path}{field.name}: type variant cannot be stored in a table of the lake. Cast it first."
-            )
-        _refuse_variant(field.dataType, f"{path}{field.name}.")
-    if hasattr(kind, "elementType"):
-        _refuse_variant(kind.elementType, f"{path}[].")
+def _refuse_opaque(kind: DataType, path: str) -> None:
+    # Their Arrow form is a struct of other columns, which would pass for one.
+    if isinstance(kind, VariantType | GeometryType | GeographyType):
+        raise SchemaMismatch(
+            f"column {path}: type {kind.simpleString()} cannot be stored in a table of the lake. Cast the column first."
+        )
+    if isinstance(kind, ArrayType):
+        _refuse_opaque(kind.elementType, f"{path}[]")
+    if isinstance(kind, StructType):
+        for field in kind.fields:
+            _refuse_opaque(field.dataType, f"{path}.{field.name}" if path else field.name)
 
 
 def _equals(column: str, value: Any) -> str:

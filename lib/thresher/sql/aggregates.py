@@ -89,7 +89,7 @@ def _count_if(e: Expressions, call: _Call) -> Typed:
     1,
     "sum([DISTINCT] a) → bigint, decimal(p+10, s)",
     "SELECT sum(a) AS s FROM VALUES (1.50), (2.25) AS t(a)",
-    note="Integers and decimals; overflow is an error. Doubles: cast to decimal (their sum depends on the order of rows).",
+    note="Integers and decimals; overflow is an error. Doubles: cast to decimal (a sum depends on the order).",
 )
 def _sum(e: Expressions, call: _Call) -> Typed:
     value = e.expr(call.nodes[0])
@@ -185,7 +185,7 @@ for _name, _function in AGGREGATES.items():
 def _filter(e: Expressions, node: exp.Filter) -> Typed:
     if not is_aggregate(node.this):
         e.refuse(node, "FILTER here")
-    condition = e.boolean(node.expression.this, "the condition of FILTER")
+    condition = e.condition(node.expression.this, "the condition of FILTER")
     value = _aggregate(e, node.this, f" FILTER (WHERE {condition.sql})")
     return Typed(value.sql, value.kind)
 

@@ -24,9 +24,7 @@ def _of(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"[{', '.join(value.sql for value in values)}]", kinds.array_of(kind))
 
 
-@_arrays(
-    "size array_size cardinality", 1, 1, "size(a) → int", "SELECT size(array(1, 2)) AS n", note="NULL for NULL (ANSI)."
-)
+@_arrays("size", 1, 1, "size(a) → int", "SELECT size(array(1, 2)) AS n", note="NULL for NULL (ANSI).")
 def _size(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"CAST(len({_array(e, node.expressions[0], 'size').sql}) AS INTEGER)", kinds.INT)
 
@@ -94,7 +92,10 @@ def _join(e: Expressions, node: exp.Anonymous) -> Typed:
     array = _array(e, node.expressions[0], "array_join")
     if array.kind.value_type != kinds.STRING:
         e.refuse(node, f"array_join of {kinds.in_spark(array.kind)}")
-    return Typed(f"spark_array_join({array.sql}, {e.text(node.expressions[1], 'array_join').sql})", kinds.STRING)
+    separator = e.expr(node.expressions[1])
+    if not isinstance(separator.literal, str):
+        e.refuse(node, "array_join with a separator that is not a literal")
+    return Typed(f"spark_array_join({array.sql}, {separator.sql})", kinds.STRING)
 
 
 @_arrays(

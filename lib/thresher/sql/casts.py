@@ -9,7 +9,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from thresher.sql import kinds, literals
-from thresher.sql.allowed import FUNCTIONS, Function, construct
+from thresher.sql.allowed import construct, function
 from thresher.sql.expressions import Expressions, Typed
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 
@@ -53,7 +53,7 @@ def written_type(e: Expressions, node: exp.Expr) -> pa.DataType:
     parts="this to",
     group="Casts",
     signature="cast(a AS type), a::type, date'2024-01-31', 1L, 1.5BD, 2D",
-    note="Pairs: see below. What Spark refuses at run time is an error here too.",
+    note="Integers, decimals and booleans among each other and to text; text to all of them, to date, timestamp, double and binary; date and timestamp; double to int and bigint. What Spark refuses at run time is an error.",
     example="SELECT cast('12' AS int) AS a, date'2024-01-31' AS b",
 )
 def _cast(e: Expressions, node: exp.Cast) -> Typed:
@@ -75,25 +75,56 @@ def _try_cast(e: Expressions, node: exp.TryCast) -> Typed:
 
 
 def _typed_literal(e: Expressions, node: exp.Cast, kind: pa.DataType) -> Typed | None:
-    """date'…', timestamp'…', 1.5BD (a cast of a literal means the same) and 1L, which keeps the digits of a literal."""
+    """date'…', timestamp'…', 1L and 1.5BD, which are literals; a cast of a plain literal is only sped up."""
     if not isinstance(node.this, exp.Literal):
         return None
     text = node.this.this
-    if not node.this.is_string:
-        after = node.this.meta.get("end", -2) + 1
-        if kind in kinds.INTEGERS and e.source.text[after : after + 1].upper() in ("L", "S", "Y"):
-            value = int(text) if kind in (kinds.INT, kinds.BIGINT) else None
-            return Typed(f"CAST({text} AS {kinds.in_duckdb(kind)})", kind, text, value)
-        return None
+    if not node.this.is_string and kind in kinds.INTEGERS and _has_suffix(e, node.this):
+        return integer_literal(e, node, text, kind)
+    _check_prefix(e, node, kind)
+    if kind == kinds.DATE and literals.date_text(text):
+        return Typed(f"DATE '{text}'", kind, f"DATE '{text}'")
+    if kind == TIMESTAMP and (instant := literals.timestamp_text(text)):
+        return Typed(f"TIMESTAMPTZ '{instant}+00'", kind)
+    if kind == TIMESTAMP_NTZ and (instant := literals.timestamp_text(text)):
+        return Typed(f"TIMESTAMP '{instant}'", kind)
     if kinds.is_decimal(kind) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         number = literals.number(text)
         if number is not None and kinds.wider(number[1], kind) == kind:
-            return Typed(f"CAST('{text}' AS {kinds.in_duckdb(kind)})", kind, text)
-    if kind == kinds.DATE and literals.date_text(text):
-        return Typed(f"DATE '{text}'", kind)
-    if kind == TIMESTAMP and (instant := literals.timestamp_text(text)):
-        return Typed(f"TIMESTAMPTZ '{instant}+00'", kind)
+            name = text if "start" not in node.this.meta else None  # 1.5BD; the cast of a literal has a longer name
+            return Typed(f"CAST('{text}' AS {kinds.in_duckdb(kind)})", kind, name)
     return None
+
+
+def _has_suffix(e: Expressions, literal: exp.Literal) -> bool:
+    end = literal.meta.get("end")
+    return end is not None and e.source.text[end].isalpha()
+
+
+def integer_literal(e: Expressions, node: exp.Expr, text: str, kind: pa.DataType) -> Typed:
+    """1L, 1S or 1Y, which keep the digits of a literal beside a decimal."""
+    bits = {kinds.TINYINT: 7, kinds.SMALLINT: 15, kinds.INT: 31, kinds.BIGINT: 63}[kind]
+    if not text.lstrip("-").isdigit() or not -(2**bits) <= int(text) < 2**bits:
+        e.wrong(node, f"{text} is no {kinds.in_spark(kind)}.")
+    return Typed(f"CAST('{text}' AS {kinds.in_duckdb(kind)})", kind, text, int(text))
+
+
+def negative_literal(e: Expressions, node: exp.Cast) -> Typed | None:
+    """The literal -1L for the 1L behind a minus; None for anything else."""
+    if not isinstance(node.this, exp.Literal) or node.this.is_string or not _has_suffix(e, node.this):
+        return None
+    kind = written_type(e, node.to)
+    return integer_literal(e, node, f"-{node.this.this}", kind) if kind in kinds.INTEGERS else None
+
+
+def _check_prefix(e: Expressions, node: exp.Cast, kind: pa.DataType) -> None:
+    """Only date'…' and timestamp'…' stand before a literal; sqlglot reads any type there."""
+    start = node.this.meta.get("start")
+    before = e.source.text[:start].rstrip() if start is not None else "("
+    after = e.source.text[node.this.meta["end"] + 1 :].lstrip() if start is not None else ""
+    is_prefixed = not (before.endswith("(") or after.startswith("::") or _has_suffix(e, node.this))
+    if is_prefixed and (kind not in (kinds.DATE, TIMESTAMP, TIMESTAMP_NTZ) or not node.this.is_string):
+        e.refuse(node, f"a literal after the type {kinds.in_spark(kind)}", "write cast(… as type)")
 
 
 def convert(e: Expressions, node: exp.Expr, value: Typed, kind: pa.DataType, *, is_try: bool) -> Typed:
@@ -170,23 +201,17 @@ def _remedy(old: pa.DataType, new: pa.DataType) -> str:
     return ""
 
 
-_NAMES = {
-    "int": kinds.INT,
-    "bigint": kinds.BIGINT,
-    "smallint": kinds.SMALLINT,
-    "tinyint": kinds.TINYINT,
-    "double": kinds.DOUBLE,
-    "boolean": kinds.BOOL,
-    "string": kinds.STRING,
-    "date": kinds.DATE,
-    "timestamp": TIMESTAMP,
-    "to_date": kinds.DATE,
-    "decimal": pa.decimal128(10, 0),
-}
+_NAMES = {"double": kinds.DOUBLE, "date": kinds.DATE, "timestamp": TIMESTAMP, "to_date": kinds.DATE}
 
 
+@function(
+    " ".join(_NAMES),
+    1,
+    1,
+    "to_date(a), date(a), timestamp(a), double(a)",
+    "SELECT to_date('2024-01-31') AS d",
+    group="Casts",
+    note="The same as cast.",
+)
 def _as_call(e: Expressions, node: exp.Anonymous) -> Typed:
     return convert(e, node, e.expr(node.expressions[0]), _NAMES[node.name.lower()], is_try=False)
-
-
-FUNCTIONS.update({name: Function(_as_call, 1, 1) for name in _NAMES})

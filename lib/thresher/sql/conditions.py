@@ -89,7 +89,9 @@ def _connector(e: Expressions, node: exp.Connector) -> Typed:
 @_conditions(exp.Not, parts="this", signature="NOT a", note="Booleans only.", example="SELECT NOT true AS a")
 def _not(e: Expressions, node: exp.Not) -> Typed:
     value = e.boolean(node.this, "the operand of NOT")
-    name = f"(NOT {value.name})" if value.name and not isinstance(node.this, exp.Is) else None
+    name = f"(NOT {value.name})" if value.name else None
+    if name and isinstance(node.this, exp.Is):
+        name = str(value.name).replace(" IS NULL)", " IS NOT NULL)")
     return Typed(f"(NOT {value.sql})", kinds.BOOL, name, is_window=value.is_window)
 
 
@@ -193,7 +195,7 @@ def _case(e: Expressions, node: exp.Case) -> Typed:
     for branch in node.args["ifs"]:
         e.only(branch, {"this", "true"})
         if subject is None:
-            conditions.append(_strict_condition(e, branch.this, "a WHEN").sql)
+            conditions.append(e.condition(branch.this, "a WHEN").sql)
         else:
             one, other = comparable(e, branch, [subject, e.expr(branch.this)], "CASE")
             conditions.append(f"({one.sql} = {other.sql})")
@@ -204,17 +206,11 @@ def _case(e: Expressions, node: exp.Case) -> Typed:
     return Typed(f"CASE {branches} ELSE {values[-1].sql} END", kind, is_window=any(v.is_window for v in results))
 
 
-def _strict_condition(e: Expressions, node: exp.Expr, what: str) -> Typed:
-    if isinstance(node.unnest(), exp.Null):
-        e.wrong(node, f"{what} is NULL without a type; expected a boolean.")
-    return e.boolean(node, what)
-
-
 @construct(exp.If, parts="this true false")
 def _if_node(e: Expressions, node: exp.If) -> Typed:
     if node.args.get("false") is None:
         e.wrong(node, "if takes three arguments.")
-    condition = _strict_condition(e, node.this, "the condition of if")
+    condition = e.condition(node.this, "the condition of if")
     values, kind = e.common(node, e.exprs([node.args["true"], node.args["false"]]), "if")
     return Typed(
         f"CASE WHEN {condition.sql} THEN {values[0].sql} ELSE {values[1].sql} END",

@@ -21,9 +21,7 @@ def _parsed(pattern: str, good: str, what: str, doubtful: str = "") -> str:
     """A CASE over text: the pattern's first group where it matches, NULL or an error where Spark has one."""
     unsure = ""
     if doubtful:
-        unsure = f"WHEN regexp_full_match(s, '{doubtful}') THEN " + _fail(
-            f"not proven equal to Spark: cast as {what} of this text"
-        )
+        unsure = f"WHEN {doubtful} THEN " + _fail(f"not proven equal to Spark: cast as {what} of this text")
     return (
         f"CASE WHEN s IS NULL THEN NULL WHEN regexp_full_match(s, '{_EDGE}{pattern}{_EDGE}') THEN {good} {unsure} "
         f"WHEN is_try THEN NULL ELSE {_fail(f'text that is no {what}')} END"
@@ -31,10 +29,16 @@ def _parsed(pattern: str, good: str, what: str, doubtful: str = "") -> str:
 
 
 _DOUBLE = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+# Java's BigDecimal reads exponents, and the digits of other scripts.
+_DOUBTFUL_DECIMAL = (
+    f"regexp_full_match(s, '{_EDGE}{_DOUBLE}{_EDGE}') "
+    r"OR regexp_matches(regexp_replace(s, '[0-9]', '', 'g'), '\p{Nd}')"
+)
 _NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
 _DAY = r"([0-9]{4})(?:-([0-9]{1,2})(?:-([0-9]{1,2})(?:[ T](?s:.*))?)?)?"
 _INSTANT = (
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?"
+    r"(?:Z|[+-](?:0[0-9]|1[0-7]):[0-5][0-9])?)?"
 )
 
 
@@ -53,20 +57,21 @@ def _cased(name: str, text: str, refused: str) -> str:
 # found by comparing all characters. Lower case: capital sigma, whose form depends on the word.
 _NO_UPPER = (
     r"\x{149}\x{1F0}\x{390}\x{3B0}\x{587}\x{1E96}-\x{1E9A}\x{1F50}\x{1F52}\x{1F54}\x{1F56}\x{1F80}-\x{1FAF}"
-    r"\x{1FB2}-\x{1FB4}\x{1FB6}\x{1FB7}\x{1FBC}\x{1FC2}-\x{1FC4}\x{1FC6}\x{1FC7}\x{1FCC}\x{1FD2}\x{1FD3}\x{1FD6}\x{1FD7}\x{1FE2}-\x{1FE4}\x{1FE6}\x{1FE7}\x{1FF2}-\x{1FF4}\x{1FF6}\x{1FF7}\x{1FFC}\x{FB00}-\x{FB06}\x{FB13}-\x{FB17}"
+    r"\x{1FB2}-\x{1FB4}\x{1FB6}\x{1FB7}\x{1FBC}\x{1FC2}-\x{1FC4}\x{1FC6}\x{1FC7}\x{1FCC}\x{1FD2}\x{1FD3}\x{1FD6}\x{1FD7}"
+    r"\x{1FE2}-\x{1FE4}\x{1FE6}\x{1FE7}\x{1FF2}-\x{1FF4}\x{1FF6}\x{1FF7}\x{1FFC}\x{FB00}-\x{FB06}\x{FB13}-\x{FB17}"
 )
 _NO_LOWER = r"\x{3A3}"
 
 _MACROS = {
     "spark_integer_text(s, is_try)": _parsed("[+-]?[0-9]+", f"regexp_extract(s, '{_EDGE}([+-]?[0-9]+)', 1)", "integer"),
     "spark_number_text(s, is_try)": _parsed(
-        _NUMBER, f"regexp_extract(s, '{_EDGE}({_NUMBER})', 1)", "number", doubtful=f"{_EDGE}{_DOUBLE}{_EDGE}"
+        _NUMBER, f"regexp_extract(s, '{_EDGE}({_NUMBER})', 1)", "number", doubtful=_DOUBTFUL_DECIMAL
     ),
     "spark_double_of_text(s, is_try)": _parsed(
         f"{_DOUBLE}[dDfF]?",
         f"CAST(regexp_extract(s, '{_EDGE}({_DOUBLE})', 1) AS DOUBLE)",
         "number",
-        doubtful=rf"(?is){_EDGE}[+-]?0x.*",
+        doubtful=f"regexp_full_match(s, '(?is){_EDGE}[+-]?0x.*')",
     ).replace(
         "WHEN is_try",
         (
@@ -79,7 +84,7 @@ _MACROS = {
         _DAY,
         f"regexp_extract(s, '{_EDGE}{_DAY}', 1) || '-' || {_part(2)} || '-' || {_part(3)}",
         "date",
-        doubtful=rf"(?s){_EDGE}([+-][0-9]+|[0-9]{{5,7}})(-.*)?{_EDGE}",
+        doubtful=rf"regexp_full_match(s, '(?s){_EDGE}([+-][0-9]+|[0-9]{{5,7}})(-.*)?{_EDGE}')",
     ),
     "spark_timestamp_of_text(s)": (
         f"CASE WHEN s IS NULL THEN NULL WHEN regexp_full_match(s, '{_INSTANT}') THEN s "
@@ -135,7 +140,9 @@ _MACROS = {
         "WHEN t IS NOT NULL THEN error('date_format outside the years 1 to 9999') END"
     ),
     "spark_get(a, i)": "CASE WHEN i >= 0 THEN list_extract(a, i::BIGINT + 1) END",
-    "spark_try_element_at(a, n)": "CASE WHEN n = 0 THEN error('element_at counts from 1, found 0') ELSE list_extract(a, n) END",
+    "spark_try_element_at(a, n)": (
+        "CASE WHEN n = 0 THEN error('element_at counts from 1, found 0') ELSE list_extract(a, n) END"
+    ),
     "spark_item(a, i)": (
         "CASE WHEN a IS NULL OR i IS NULL THEN NULL WHEN i < 0 OR i >= len(a) "
         "THEN error('array index ' || i || ' outside an array of ' || len(a)) ELSE list_extract(a, i::BIGINT + 1) END"
@@ -154,7 +161,8 @@ _MACROS = {
     "spark_sequence(a, b)": "CASE WHEN a <= b THEN generate_series(a, b, 1) ELSE generate_series(a, b, -1) END",
     "spark_days(a, b)": (
         "CASE WHEN a IS NULL OR b IS NULL THEN NULL WHEN a > b "
-        "THEN error('sequence: the last day lies before the first') ELSE CAST(generate_series(CAST(a AS TIMESTAMP), CAST(b AS TIMESTAMP), INTERVAL 1 DAY) AS DATE[]) END"
+        "THEN error('sequence: the last day lies before the first') "
+        "ELSE CAST(generate_series(CAST(a AS TIMESTAMP), CAST(b AS TIMESTAMP), INTERVAL 1 DAY) AS DATE[]) END"
     ),
 }
 

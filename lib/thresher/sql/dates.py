@@ -78,7 +78,7 @@ def _days(e: Expressions, node: exp.Expr, what: str) -> str:
 
 
 @_dates(
-    "date_add dateadd date_sub",
+    "date_add date_sub",
     2,
     2,
     "date_add(d, days), date_sub(d, days) → date",

@@ -38,8 +38,13 @@ def unscaled(value: Typed) -> str:
     """All digits of a decimal as a whole number; precision and scale together must not pass 38."""
     if not value.kind.scale:
         return f"CAST({value.sql} AS HUGEINT)"
-    width = min(kinds.MAX_PRECISION, value.kind.scale + 1)
-    return f"CAST({value.sql} * CAST({10**value.kind.scale} AS DECIMAL({width},0)) AS HUGEINT)"
+    unit = roomy(pa.decimal128(value.kind.scale + 1, 0))
+    return f"CAST({value.sql} * CAST({10**value.kind.scale} AS {kinds.in_duckdb(unit)}) AS HUGEINT)"
+
+
+def roomy(kind: pa.DataType) -> pa.DataType:
+    """A decimal in 128 bits: two of up to 18 digits are multiplied in 64 bits, and raise where those do not do."""
+    return kind if kind.precision > 18 else pa.decimal128(19, kind.scale)
 
 
 def scaled(sql: str, kind: pa.DataType, name: str | None) -> Typed:

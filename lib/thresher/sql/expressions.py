@@ -115,6 +115,13 @@ class Expressions:
             self.wrong(node, f"{what} is a {kinds.in_spark(value.kind)}; expected a boolean.")
         return self.cast(value, kinds.BOOL)
 
+    def condition(self, node: exp.Expr, what: str) -> Typed:
+        """A boolean that decides (WHERE, ON, WHEN, …): a bare NULL is an error there."""
+        value = self.boolean(node, what)
+        if isinstance(node.unnest(), exp.Null):
+            self.wrong(node, f"{what} is NULL without a type; expected a boolean.")
+        return value
+
     def text(self, node: exp.Expr, what: str) -> Typed:
         """A string; other types are refused, since their text is an implicit conversion."""
         return self.coerce(node, self.expr(node), kinds.STRING, what)

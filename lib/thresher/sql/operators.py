@@ -7,8 +7,9 @@ import pyarrow as pa
 from sqlglot import exp
 
 from thresher.sql import kinds, literals
-from thresher.sql.allowed import FUNCTIONS, REMEDIES, construct
-from thresher.sql.decimals import divide
+from thresher.sql.allowed import AGGREGATES, FUNCTIONS, REMEDIES, construct
+from thresher.sql.casts import negative_literal
+from thresher.sql.decimals import divide, roomy
 from thresher.sql.expressions import Expressions, Typed
 
 PREDICATES = (
@@ -137,13 +138,7 @@ def _call(e: Expressions, node: exp.Anonymous) -> Typed:
             f"function {name} with {count} argument{'s' * (count != 1)} instead of {_counted(found.least, found.most)}",
         )
     for argument in node.expressions:
-        if isinstance(argument, exp.Star | exp.Distinct | exp.Alias) and name not in (
-            "count",
-            "sum",
-            "min",
-            "max",
-            "struct",
-        ):
+        if isinstance(argument, exp.Star | exp.Distinct | exp.Alias) and name not in (*AGGREGATES, "struct"):
             e.refuse(argument, f"{argument.key} as an argument of {name}")
     return found.rule(e, node)
 
@@ -209,7 +204,7 @@ def _arithmetic(e: Expressions, node: exp.Binary) -> Typed:
     if operand is not None:
         left, right = e.cast(left, operand), e.cast(right, operand)
     else:  # a product: each side in its own decimal, so that the scales add up
-        left = e.cast(left, kinds.as_decimal(left.kind, left.literal))
+        left = e.cast(left, roomy(kinds.as_decimal(left.kind, left.literal)))
         right = e.cast(right, kinds.as_decimal(right.kind, right.literal))
     sql = f"({left.sql} {sign} {right.sql})"
     return Typed(
@@ -230,6 +225,10 @@ def _decimal_result(sign: str, a: pa.DataType, b: pa.DataType) -> tuple[pa.DataT
 def _negative(e: Expressions, node: exp.Neg) -> Typed:
     if isinstance(node.this, exp.Literal) and not node.this.is_string:
         return _number(e, node, f"-{node.this.this}")
+    if isinstance(node.this, exp.Cast):  # -9223372036854775808L, whose digits alone are no bigint
+        literal = negative_literal(e, node.this)
+        if literal is not None:
+            return literal
     value = e.expr(node.this)
     if not kinds.is_exact(value.kind) and value.kind != kinds.DOUBLE:
         e.refuse(node, f"- before a {kinds.in_spark(value.kind)}")

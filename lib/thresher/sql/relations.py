@@ -174,7 +174,7 @@ class Relations(ABC):
         condition, merged = self._join_keys(node, left, right, keys, side)
         if node.args.get("on") is not None:
             self.e.scope = Scope(left.columns + right.columns)
-            condition = self.e.boolean(node.args["on"], "ON").sql
+            condition = self.e.condition(node.args["on"], "ON").sql
         if kind in ("SEMI", "ANTI"):
             return Relation(f"{left.sql} {kind} JOIN {right.sql} ON {condition}", left.columns)
         word = side if side in ("LEFT", "RIGHT", "FULL") else "INNER"
@@ -213,5 +213,7 @@ class Relations(ABC):
                 )
             conditions.append(f"({one.sql} = {other.sql})")
             sql = {"RIGHT": other.sql, "FULL": f"coalesce({one.sql}, {other.sql})"}.get(side, one.sql)
-            merged.append(Column(key, None, Typed(sql, one.kind, key)))
+            side_columns = right.columns if side == "RIGHT" else left.columns
+            name = next(c.name for c in side_columns if c.name.lower() == key.lower() and not c.is_hidden)
+            merged.append(Column(name, None, Typed(sql, one.kind, name)))
         return " AND ".join(conditions) or "TRUE", merged

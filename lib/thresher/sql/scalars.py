@@ -23,7 +23,7 @@ def _abs(e: Expressions, node: exp.Anonymous) -> Typed:
 
 
 @_numbers(
-    "floor ceil ceiling",
+    "floor ceil",
     1,
     1,
     "floor(a), ceil(a)",
@@ -80,7 +80,7 @@ def _case(e: Expressions, node: exp.Anonymous) -> Typed:
 
 
 @_strings(
-    "length len char_length character_length",
+    "length len char_length",
     1,
     1,
     "length(s) → int",

@@ -102,7 +102,6 @@ class _Translator(Relations):
             node,
             {
                 "with_",
-                "kind",
                 "expressions",
                 "from_",
                 "joins",
@@ -231,7 +230,7 @@ class _Translator(Relations):
             return f"({negation}{self._in_query(inner, scope)})"
         scope.may_correlate = True
         try:
-            return self.e.boolean(node, "WHERE").sql
+            return self.e.condition(node, "WHERE").sql
         finally:
             scope.may_correlate = False
 
@@ -290,7 +289,7 @@ class _Translator(Relations):
     def _having(self, node: exp.Expr) -> str:
         self.e.scope.is_having = True
         try:
-            return self.e.boolean(node, "HAVING").sql
+            return self.e.condition(node, "HAVING").sql
         finally:
             self.e.scope.is_having = False
 

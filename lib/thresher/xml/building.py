@@ -7,10 +7,11 @@ from typing import Any
 import pyarrow as pa
 
 from thresher.types import ddl
-from thresher.xml.casts import Cast, cast_for
+from thresher.xml.casts import Cast, cast_for, learnt_cast_for
 from thresher.xml.decoding import SNIPPET, Refused
 from thresher.xml.document import Element
 from thresher.xml.options import Options, dotted
+from thresher.xml.schema import Shape
 from thresher.xml.structure import ATTRIBUTE, ELEMENT, TEXT, XSI_NIL, Part, attributes, fold, is_leaf, parts
 
 WILDCARD = "xs_any"
@@ -31,13 +32,13 @@ class Plan:
         return {plan.name: None for plan in self.fields.values()}
 
 
-def plan_of(kind: pa.DataType, options: Options, name: str = "") -> Plan:
-    """The plan for a type. Raises UsageError for a type that XML values cannot have."""
-    is_array = pa.types.is_list(kind)
-    item = kind.value_type if is_array else kind
-    if pa.types.is_struct(item):
-        return Plan(name, is_array, item, None, {fold(f.name): plan_of(f.type, options, f.name) for f in item})
-    return Plan(name, is_array, item, cast_for(item, options))
+def plan_of(shape: Shape, options: Options) -> Plan:
+    """The plan for a field of a schema."""
+    if pa.types.is_struct(shape.item):
+        fields = {fold(inner.name): plan_of(inner, options) for inner in shape.fields}
+        return Plan(shape.name, shape.is_array, shape.item, None, fields)
+    cast = learnt_cast_for if shape.is_learnt and not options.is_spark else cast_for
+    return Plan(shape.name, shape.is_array, shape.item, cast(shape.item, options))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import re
 import struct
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
 
@@ -13,6 +13,7 @@ from thresher.errors import UsageError
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ, ddl
 from thresher.xml.options import Options
 from thresher.xml.temporal import by_pattern, iso_date, spark_timestamp
+from thresher.xml.votes import vote
 
 Cast = Callable[[str], Any]
 
@@ -53,6 +54,24 @@ def cast_for(kind: pa.DataType, options: Options) -> Cast:
     if kind in (TIMESTAMP, TIMESTAMP_NTZ):
         return lambda text: _timestamp(text, options, has_zone=kind == TIMESTAMP)
     raise UsageError(f"XML values cannot be read as {ddl(kind)}; declare string and cast afterwards")
+
+
+def learnt_cast_for(kind: pa.DataType, options: Options) -> Cast:
+    """Like `cast_for`, for a type that nobody declared: a text that would not have voted for it stays text.
+
+    A column that held 7 so far must not read 007 as 7.
+    """
+    cast = cast_for(kind, options)
+    if pa.types.is_string(kind):
+        return cast
+
+    def strict(text: str) -> Any:
+        found = vote(text, options)
+        if found is None or not found.fits(kind):
+            raise ValueError("would not come back as it is written; declare the type to read it all the same")
+        return cast(text)
+
+    return strict
 
 
 def _integer(bits: int) -> Cast:
@@ -152,10 +171,7 @@ def _date(text: str, options: Options) -> date:
 
 
 def _timestamp(text: str, options: Options, *, has_zone: bool) -> datetime:
-    if options.timestamp_format:
-        moment, beyond = by_pattern(text, options.timestamp_format), ""
-    else:
-        moment, beyond = spark_timestamp(text)
+    moment, beyond = _moment(text, options)
     if beyond and not options.is_spark:
         raise ValueError("has digits beyond microseconds")
     if not has_zone:
@@ -166,3 +182,15 @@ def _timestamp(text: str, options: Options, *, has_zone: bool) -> datetime:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except OverflowError:
         raise ValueError("is outside the years 1 to 9999") from None
+
+
+def _moment(text: str, options: Options) -> tuple[datetime, str]:
+    """A timestamp, or in the exact dialect the midnight of a date, with the digits that do not fit."""
+    try:
+        if options.timestamp_format is None:
+            return spark_timestamp(text)
+        return by_pattern(text, options.timestamp_format), ""
+    except ValueError:
+        if options.is_spark:
+            raise
+        return datetime.combine(_date(text, options), time()), ""

@@ -118,7 +118,7 @@ class _Parser:
         # Names are the schema's: its fields were made with its prefix and value tag.
         names = ("attribute_prefix", "value_tag", "ignore_namespace")
         self.options = replace(options, **{name: getattr(schema.options, name) for name in names})
-        self.plan = plan_of(schema.arrow_type, self.options)
+        self.plan = plan_of(schema.shape, self.options)
 
     def row(self, document: str | bytes | None, is_utf8: bool) -> _Row:
         if document is None or (is_blank(document) and not self.options.is_spark):

@@ -33,13 +33,18 @@ PATHS = pa.schema(
 
 @dataclass(frozen=True)
 class Shape:
-    """One field as it will stand in the values: a scalar or a struct, or an array of it."""
+    """One field as it will stand in the values: a scalar (learnt or declared) or a struct, or an array of it."""
 
     path: tuple[str, ...]
     node: Node
     is_array: bool
     item: pa.DataType
     fields: "tuple[Shape, ...]" = ()
+    is_learnt: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.path[-1] if self.path else ""
 
     @property
     def type(self) -> pa.DataType:
@@ -217,7 +222,7 @@ class _Resolver:
             return self.struct(path, node, declared)
         if self.is_scalar(node, declared):
             learnt = pa.string() if node.children else node.votes.type(self.options)
-            return Shape(path, node, False, learnt if declared is None else declared)
+            return Shape(path, node, False, learnt if declared is None else declared, is_learnt=declared is None)
         within = None if declared is None else pa.struct([(self.options.value_tag, declared)])
         return self.struct(path, node, within)
 

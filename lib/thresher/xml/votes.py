@@ -35,7 +35,21 @@ class Vote:
     scale: int = 0
     digits: int = 0
 
+    def fits(self, kind: pa.DataType) -> bool:
+        """Whether the text comes back from a type as it was written, but for zeros after the point."""
+        accepted = _ACCEPTED["decimal"] if pa.types.is_decimal(kind) else _ACCEPTED[str(kind)]
+        return self.kind in accepted and not (kind == pa.float64() and self.digits > DOUBLE_DIGITS)
 
+
+_ACCEPTED = {
+    "int64": {"integer"},
+    "decimal": {"integer", "decimal"},
+    "double": {"integer", "decimal", "double"},
+    "bool": {"boolean"},
+    "date32[day]": {"date"},
+    str(TIMESTAMP): {"timestamp"},
+    str(TIMESTAMP_NTZ): {"timestamp_ntz", "date"},
+}
 TEXT = Vote("text")
 
 

@@ -1,0 +1,226 @@
+"""What the portable SQL reads, splices for Spark, translates for DuckDB, and refuses with which words."""
+
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thresher import sql
+from thresher.errors import NotPortable, SqlError
+
+COURSES = pa.schema(
+    [("course_id", pa.int64()), ("title", pa.string()), ("price", pa.decimal128(10, 2)), ("day", pa.date32())]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "tables"),
+    [
+        ("select 1 as a", ()),
+        ("select * from raw.a join b on a.x = b.x join raw.a as c on c.x = b.x", ("raw.a", "b")),
+        ("with a as (select * from raw.a) select * from a", ("raw.a",)),
+        ("with a as (select * from a) select * from a", ("a",)),
+        ("with a as (select 1 as x), b as (select * from a) select * from b, a, c", ("c",)),
+        ("with a as (select 1 as x) select * from raw.a", ("raw.a",)),
+        ("select * from (with a as (select 1 as x) select * from a) as u, a", ("a",)),
+        ("select * from t where exists (select 1 from u where u.x in (select y from v))", ("t", "u", "v")),
+        ("select (select max(x) from m) as x from t union all select y from u", ("m", "t", "u")),
+        ("select * from `odd zone`.`t:1` -- from nothing", ("odd zone.t:1",)),
+        ("values (1), (2)", ()),
+    ],
+)
+def test_tables_are_those_that_are_no_ctes(text: str, tables: tuple[str, ...]) -> None:
+    assert sql.parse(text).tables == tables
+
+
+def test_spark_gets_the_text_with_other_table_names_and_nothing_else_touched() -> None:
+    text = (
+        "select /* raw.a */ a.x, 'raw.a' as s  -- raw.a\n"
+        "from raw.a join curated.`b c` on a.x = `b c`.x\n"
+        "left join raw.a AS again using (x);"
+    )
+    assert sql.parse(text).to_spark({"raw.a": "v_1", "curated.b c": "v_2"}) == (
+        "select /* raw.a */ a.x, 'raw.a' as s  -- raw.a\n"
+        "from v_1 as a join v_2 as `b c` on a.x = `b c`.x\n"
+        "left join v_1 AS again using (x);"
+    )
+
+
+def test_a_column_with_its_tables_full_name_is_refused() -> None:
+    with pytest.raises(SqlError) as error:
+        sql.parse("select\n  raw.a.x from raw.a", "etl.sql").to_spark({"raw.a": "v_1"})
+    assert str(error.value) == (
+        "etl.sql:2:3: column raw.a.x is written with its table's full name. Write a.x, or give the table an alias."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("select 1; select 2", "line 1, column 1: found 2 statements; expected exactly one query."),
+        ("", "line 1, column 1: found 0 statements; expected exactly one query."),
+        (
+            "drop table t",
+            "line 1, column 1: found DROP; expected a query (SELECT, WITH, VALUES or a set operation).",
+        ),
+    ],
+)
+def test_anything_but_one_query_is_an_error(text: str, message: str) -> None:
+    with pytest.raises(SqlError) as error:
+        sql.parse(text)
+    assert str(error.value) == message
+
+
+def test_text_that_cannot_be_parsed_names_the_place() -> None:
+    with pytest.raises(SqlError, match=r"^etl\.sql:2:\d+: .*Expected one query in Spark SQL\.$"):
+        sql.parse("select 1\nfrom where", "etl.sql")
+
+
+def refused(text: str) -> str:
+    with pytest.raises((NotPortable, SqlError)) as error:
+        sql.parse(text, "q.sql").to_duckdb({"t": "t"}, {"t": COURSES})
+    return f"{type(error.value).__name__}: {error.value}"
+
+
+def test_what_is_not_allowed_is_refused_by_name_with_place_and_remedy() -> None:
+    assert refused("select\n  xxhash64(title) as h from t") == (
+        "NotPortable: q.sql:2:3: function xxhash64 is not part of the portable SQL (docs/sql.md): it is not proven to give "
+        "the same rows on the embedded engine as on Spark. Next: use sha2(concat_ws('|', …), 256), or run the step on "
+        "Spark (engine: spark)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("select title || course_id as x from t", "q.sql:1:8: ||: bigint instead of string"),
+        ("select * from t where title = 1", "a comparison over different types (string, int)"),
+        ("select * from t where title", "WHERE is a string; expected a boolean"),
+        ("select * from t where null", "WHERE is NULL without a type"),
+        ("select titel from t", "q.sql:1:8: no column titel; there are course_id, title, price, day."),
+        ("select a.title from t as a join t as b on title = 'x'", "column title is ambiguous: a.title, b.title."),
+        ("select title, TITLE from t", "two result columns have the name TITLE"),
+        ("select upper(title) from t", "result column 1 without a name"),
+        ("select null as a", "result column a holds a NULL without a type"),
+        ("select * from t where price = :p", "parameter :p has no value."),
+        ("select current_date() as d", "pass the day as a parameter (:day)"),
+        ("select row_number() over (partition by title) as n from t", "row_number without ORDER BY in its window"),
+        ("select * from t where not (course_id in (select 1) or true)", "IN with QUERY"),
+        ("select * from t where course_id = 1 = true", "a condition as an operand without parentheses"),
+        ("select * from t tablesample (10 percent)", "TABLE with SAMPLE"),
+        ("select * from t pivot (sum(price) for title in ('a'))", "TABLE with PIVOTS"),
+        ("select transform(array(1), x -> x + 1) as a", "function transform"),
+        ("select price * cast(1 as decimal(38, 18)) as x from t", "whose exact result needs more than 38 digits"),
+        ("select sum(cast(price as double)) as x from t", "sum(double)"),
+        ("select title rlike 'a' as x from t", "RLIKE"),
+        ("select bigint '1' as x", "a literal after the type bigint"),
+        ("select * from t where price > 1 group by all", "ALL"),
+        ("select upper(title) as title, count(*) as n from t group by title having title = 'A'", "rename the alias"),
+    ],
+)
+def test_refusals(text: str, words: str) -> None:
+    assert words in refused(text)
+
+
+def test_a_table_that_is_not_given_is_an_error() -> None:
+    with pytest.raises(SqlError, match=r"^line 1, column 15: no table raw\.x; there are t\.$"):
+        sql.parse("select * from raw.x").to_duckdb({"t": "t"}, {"t": COURSES})
+
+
+def embedded() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    for statement in sql.SETUP:
+        connection.execute(statement)
+    return connection
+
+
+def test_a_query_over_tables_gives_rows_of_sparks_types() -> None:
+    connection = embedded()
+    rows = pa.Table.from_pylist(
+        [
+            {"course_id": 1, "title": "Algebra", "price": Decimal("10.00"), "day": None},
+            {"course_id": 2, "title": None, "price": Decimal("2.50"), "day": None},
+            {"course_id": 2, "title": "Zoo", "price": None, "day": None},
+        ],
+        schema=COURSES,
+    )
+    connection.register("v_1", rows)
+    query = sql.parse(
+        "with c as (select course_id % 2 as odd, * from curated.courses) "
+        "select odd, count(*) as n, sum(price) as total, max(title) as last, row_number() over (order by odd desc) as r "
+        "from c group by odd order by odd"
+    )
+    translation = query.translation({"curated.courses": "v_1"}, {"curated.courses": COURSES})
+    assert [(f.name, str(f.type)) for f in translation.schema] == [
+        ("odd", "int64"), ("n", "int64"), ("total", "decimal128(20, 2)"), ("last", "string"), ("r", "int32"),
+    ]  # fmt: skip
+    assert connection.execute(translation.sql).fetchall() == [
+        (0, 2, Decimal("2.50"), "Zoo", 2),
+        (1, 1, Decimal("10.00"), "Algebra", 1),
+    ]
+
+
+def test_settings_and_macros_hold_for_every_cursor_of_the_connection() -> None:
+    cursor = embedded().cursor()
+    cursor.execute(
+        sql.parse("select cast('2024-01-31 10:00:00' as timestamp) as t, left('abc', 2) as s").to_duckdb({}, {})
+    )
+    assert str(cursor.fetchall()) == "[(datetime.datetime(2024, 1, 31, 10, 0, tzinfo=<UTC>), 'ab')]"
+
+
+CONNECTION = embedded()
+DIGITS = st.integers(-(10**10) + 1, 10**10 - 1)
+
+
+def value(text: str) -> object:
+    row = CONNECTION.execute(sql.parse(f"select {text} as v").to_duckdb({}, {})).fetchone()
+    assert row is not None
+    return row[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(a=DIGITS, b=DIGITS.filter(bool), scale_a=st.integers(0, 6), scale_b=st.integers(0, 4))
+def test_decimals_divide_exactly_and_round_half_up(a: int, b: int, scale_a: int, scale_b: int) -> None:
+    one, other = Decimal(a).scaleb(-scale_a), Decimal(b).scaleb(-scale_b)
+    found = value(f"cast('{one:f}' as decimal(10,{scale_a})) / cast('{other:f}' as decimal(10,{scale_b}))")
+    scale = max(6, scale_a + 11)
+    with localcontext(prec=100):
+        assert found == (one / other).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
+
+
+@settings(max_examples=60, deadline=None)
+@given(a=DIGITS, b=DIGITS, scale_a=st.integers(0, 6), scale_b=st.integers(0, 4), sign=st.sampled_from("+-*"))
+def test_decimals_add_and_multiply_exactly(a: int, b: int, scale_a: int, scale_b: int, sign: str) -> None:
+    one, other = Decimal(a).scaleb(-scale_a), Decimal(b).scaleb(-scale_b)
+    found = value(f"cast('{one:f}' as decimal(10,{scale_a})) {sign} cast('{other:f}' as decimal(10,{scale_b}))")
+    with localcontext(prec=100):
+        assert found == {"+": one + other, "-": one - other, "*": one * other}[sign]
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(alphabet="aß😀é ,", max_size=6), start=st.integers(-8, 8), size=st.integers(-2, 8))
+def test_substring_counts_characters_as_spark_does(text: str, start: int, size: int) -> None:
+    first = start - 1 if start > 0 else len(text) + start if start < 0 else 0
+    expected = text[max(first, 0) : max(first + size, 0)] if size > 0 else ""
+    assert value(f"substring('{text}', {start}, {size})") == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(max_size=30))
+def test_a_string_literal_survives_both_dialects(text: str) -> None:
+    written = text.replace("\\", "\\\\").replace("'", "\\'")
+    assert value(f"'{written}'") == text
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(alphabet="select from where (1)'\"`,.*/-+\n:;=<>", max_size=40))
+def test_any_text_is_a_query_or_an_error_of_ours(text: str) -> None:
+    try:
+        query = sql.parse(text)
+        query.to_spark({name: "v" for name in query.tables})
+        query.to_duckdb({name: "v" for name in query.tables}, {name: COURSES for name in query.tables})
+    except (SqlError, NotPortable):
+        pass
