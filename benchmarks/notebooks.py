@@ -2,7 +2,7 @@
 
     python benchmarks/notebooks.py [--rounds 3] [--without-spark]
 
-- `thresher run`: kernels forked from a warm process, independent notebooks side by side, embedded engine;
+- `thresher run`: kernels started ahead, independent notebooks side by side, embedded engine;
 - papermill in a loop: the same notebooks with the same parameters, one after the other, embedded engine;
 - papermill in a loop with a JVM Spark of its own per notebook, as notebooks that build their own session do: its
   start and its end count, fetching Delta's jars does not.

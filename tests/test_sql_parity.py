@@ -125,7 +125,7 @@ def test_no_further_case_differs_silently_from_spark(record_property: Any) -> No
     tally = Counter(words if words.islower() else "wrong" for _, words in found)
     record_property("parity", dict(tally, other_settings=len(recorded) - len(found)))
     assert wrong(found) == ""
-    assert tally["same"] >= 255, tally
+    assert tally["same"] >= 250, tally
 
 
 def test_every_function_and_construct_of_the_allow_list_gave_sparks_rows_somewhere() -> None:

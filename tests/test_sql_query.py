@@ -87,9 +87,9 @@ def refused(text: str) -> str:
 
 def test_what_is_not_allowed_is_refused_by_name_with_place_and_remedy() -> None:
     assert refused("select\n  xxhash64(title) as h from t") == (
-        "NotPortable: q.sql:2:3: function xxhash64 is not part of the portable SQL (docs/sql.md): it is not proven to give "
-        "the same rows on the embedded engine as on Spark. Next: use sha2(concat_ws('|', …), 256), or run the step on "
-        "Spark (engine: spark)."
+        "NotPortable: q.sql:2:3: function xxhash64 is not part of the portable SQL (docs/sql.md): it is not proven to "
+        "give the same rows on the embedded engine as on Spark. Next: use sha2(concat_ws('|', …), 256), or run the "
+        "step on Spark (engine: spark)."
     )
 
 
@@ -110,8 +110,8 @@ def test_what_is_not_allowed_is_refused_by_name_with_place_and_remedy() -> None:
         ("select row_number() over (partition by title) as n from t", "row_number without ORDER BY in its window"),
         ("select * from t where not (course_id in (select 1) or true)", "IN with QUERY"),
         ("select * from t where course_id = 1 = true", "a condition as an operand without parentheses"),
-        ("select * from t tablesample (10 percent)", "TABLE with SAMPLE"),
-        ("select * from t pivot (sum(price) for title in ('a'))", "TABLE with PIVOTS"),
+        ("select * from t tablesample (10 percent)", "a table with SAMPLE"),
+        ("select * from t pivot (sum(price) for title in ('a'))", "a table with PIVOTS"),
         ("select transform(array(1), x -> x + 1) as a", "function transform"),
         ("select price * cast(1 as decimal(38, 18)) as x from t", "whose exact result needs more than 38 digits"),
         ("select sum(cast(price as double)) as x from t", "sum(double)"),
@@ -150,8 +150,8 @@ def test_a_query_over_tables_gives_rows_of_sparks_types() -> None:
     connection.register("v_1", rows)
     query = sql.parse(
         "with c as (select course_id % 2 as odd, * from curated.courses) "
-        "select odd, count(*) as n, sum(price) as total, max(title) as last, row_number() over (order by odd desc) as r "
-        "from c group by odd order by odd"
+        "select odd, count(*) as n, sum(price) as total, max(title) as last, "
+        "row_number() over (order by odd desc) as r from c group by odd order by odd"
     )
     translation = query.translation({"curated.courses": "v_1"}, {"curated.courses": COURSES})
     assert [(f.name, str(f.type)) for f in translation.schema] == [

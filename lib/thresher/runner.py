@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from rich.console import Console
 
+from thresher.engines import check_available
 from thresher.errors import LakeError, RunLocked
 from thresher.execution import Execution
 from thresher.lake import Lake
@@ -51,12 +52,14 @@ def run(
     `console`; without one nothing is shown.
 
     Raises UsageError for what is wrong before anything runs (PipelineError, ParameterError, LandingNotFound,
-    LakeError, RunLocked); nothing is written then. KeyboardInterrupt stops the kernels, is noted, and raised again.
+    EngineUnavailable, LakeError, RunLocked); nothing is written then. KeyboardInterrupt stops the kernels, is noted, and raised again.
     """
     folder = lake_folder(lake)
     pages = site_folder(folder, site)
     engine = check_engine(engine or os.environ.get("THRESHER_ENGINE") or "duckdb")
     checked = plan(pipeline, params, lake=folder)
+    for name in {step.engine or engine for step in checked.steps}:
+        check_available(name)
     for path in (folder, pages):
         check_writable(path)
     with _locked(folder, checked.name):

@@ -78,6 +78,17 @@ class Engine(Protocol):
         """Give back what the engine holds."""
 
 
+def check_available(name: str) -> None:
+    """Raise EngineUnavailable, with the remedy, where an engine lacks what it needs on this machine; starts nothing."""
+    if name == "duckdb":
+        return
+    from thresher.engines import spark_setup
+
+    spark_setup.find_spark()
+    if name == "spark":
+        spark_setup.check_java(spark_setup.find_java())
+
+
 def open_engine(name: str | None = None) -> Engine:
     """The engine of that name, else of THRESHER_ENGINE, else the embedded one.
 

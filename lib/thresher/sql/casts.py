@@ -38,7 +38,9 @@ def written_type(e: Expressions, node: exp.Expr) -> pa.DataType:
     if node.this in _PLAIN and not node.expressions:
         return _PLAIN[node.this]
     if node.this == exp.DType.DECIMAL:
-        sizes = [int(size.this.this) for size in node.expressions] or [10, 0]
+        if not all(size.name.isdigit() for size in node.expressions):
+            e.wrong(node, "the digits of a decimal are whole numbers: decimal(10,2).")
+        sizes = [int(size.name) for size in node.expressions] or [10, 0]
         precision, scale = sizes[0], sizes[1] if len(sizes) > 1 else 0
         if not 1 <= precision <= kinds.MAX_PRECISION or not 0 <= scale <= precision:
             e.wrong(node, f"decimal({precision},{scale}) is not a type; expected 1 to 38 digits and a scale within.")
@@ -53,7 +55,8 @@ def written_type(e: Expressions, node: exp.Expr) -> pa.DataType:
     parts="this to",
     group="Casts",
     signature="cast(a AS type), a::type, date'2024-01-31', 1L, 1.5BD, 2D",
-    note="Integers, decimals and booleans among each other and to text; text to all of them, to date, timestamp, double and binary; date and timestamp; double to int and bigint. What Spark refuses at run time is an error.",
+    note="Integers, decimals, booleans, dates and timestamps to text and back; numbers to one another (double to int "
+    "and bigint only); date to timestamp and back; text to double and binary. What Spark refuses is an error.",
     example="SELECT cast('12' AS int) AS a, date'2024-01-31' AS b",
 )
 def _cast(e: Expressions, node: exp.Cast) -> Typed:

@@ -103,11 +103,3 @@ def read(source: Source) -> exp.Expr:
         found = type(tree).__name__.upper()
         raise SqlError(f"{source.place(0)}: found {found}; expected a query (SELECT, WITH, VALUES or a set operation).")
     return tree
-
-
-def quoted_in_spark(text: str) -> str:
-    """A name in Spark's back-ticks."""
-    return "`" + text.replace("`", "``") + "`"
-
-
-__all__ = ["PlainSpark", "Source", "quoted_in_spark", "read"]

@@ -227,6 +227,7 @@ _WORDS: dict[type[exp.Expr], str] = {
     exp.Array: "an array in brackets",
     exp.Interval: "INTERVAL",
     exp.Select: "SELECT",
+    exp.Table: "a table",
     exp.Pivot: "PIVOT",
     exp.BitwiseAnd: "&",
     exp.BitwiseOr: "|",
