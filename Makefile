@@ -16,14 +16,9 @@ export PYTHONNOUSERSITE := 1
 
 VENV_PYTHON := .venv/bin/python
 PYTEST := env -u THRESHER_ENGINE -u THRESHER_LAKE -u THRESHER_LEDGER $(VENV_PYTHON) -m pytest
-NBVAL := --nbval --nbval-sanitize-with tests/notebooks.cfg --nbval-current-env
-# The notebooks are tried in copies of the project, each with its own lake: the first steps from nothing, the fact and
-# the reports on what the pipelines made.
+# The notebooks run in a copy of the project, with a lake of its own that the pipelines have filled.
 TRIED := build/tried
-FIRST := $(TRIED)/first/notebooks/0[1-4]_*.ipynb
-FACT := $(TRIED)/then/notebooks/05_*.ipynb
-REPORTS := $(TRIED)/then/notebooks/reports/*.ipynb
-NOTEBOOKS := $(FIRST) $(FACT) $(REPORTS)
+NOTEBOOKS ?= 0*.ipynb reports/*.ipynb
 PIPELINE ?= pipelines/courses.yml
 LOCK_FLAGS ?=
 COMPILE = $(VENV_PYTHON) -m uv pip compile pyproject.toml --group setup --universal --fork-strategy fewest \
@@ -40,8 +35,8 @@ help: ## Show the targets
 demo: $(BASE) ## Run the course pipeline on the sample data, and print where its site is
 	@$(VENV_PYTHON) -m thresher run "$(PIPELINE)"
 
-test: $(DEV) tried ## Run every test: library, examples in docstrings, notebooks
-	$(PYTEST) -n auto --maxprocesses 4 --dist loadscope tests lib $(NOTEBOOKS) $(NBVAL)
+test: $(DEV) ## Run every test: library, examples in docstrings, notebooks
+	$(PYTEST) -n auto --maxprocesses 4 --dist loadscope tests lib
 
 check: $(DEV) ## Check style, types and the set-up files; change nothing
 	$(VENV_PYTHON) -m ruff check .
@@ -56,21 +51,20 @@ fix: $(DEV) ## Repair what style checks can repair
 lab: $(DEV) ## Open JupyterLab on the notebooks
 	$(VENV_PYTHON) -m thresher lab
 
-notebooks: $(DEV) tried ## Run the notebooks and compare with what they show
-	$(PYTEST) $(NOTEBOOKS) $(NBVAL)
+notebooks: tried ## Run the notebooks and compare with what they show
+	$(PYTEST) $(addprefix $(TRIED)/notebooks/,$(NOTEBOOKS)) --nbval --nbval-current-env \
+		--nbval-sanitize-with tests/notebooks.cfg
 
-outputs: $(DEV) tried ## Run the notebooks and keep what they show now; look at the difference before you commit it
+outputs: tried ## Run the notebooks and keep what they show now; look at the difference before you commit it
 	$(VENV_PYTHON) -m nbconvert --log-level WARN --to notebook --execute --inplace \
-		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
-	cp $(FIRST) $(FACT) notebooks/
-	cp $(REPORTS) notebooks/reports/
+		--ExecutePreprocessor.record_timing=False $(addprefix $(TRIED)/notebooks/,$(NOTEBOOKS))
+	cd $(TRIED)/notebooks && for notebook in $(NOTEBOOKS); do cp $$notebook ../../../notebooks/$$notebook; done
 
 tried: $(DEV)
-	@rm -rf $(TRIED) && mkdir -p $(TRIED)/first $(TRIED)/then
-	@for copy in first then; do cp -R notebooks pipelines data $(TRIED)/$$copy; done
+	@rm -rf $(TRIED) && mkdir -p $(TRIED)/data && cp -R notebooks pipelines $(TRIED) && cp -R data/sample $(TRIED)/data
 	@for file in pipelines/*.yml; do echo "Running $$file for the notebooks that show what it makes …"; \
-		env -u THRESHER_ENGINE -u THRESHER_LEDGER $(VENV_PYTHON) -m thresher run $(TRIED)/then/$$file \
-		--lake $(TRIED)/then/lake >$(TRIED)/log 2>&1 || cat $(TRIED)/log; done
+		env -u THRESHER_ENGINE -u THRESHER_LEDGER $(VENV_PYTHON) -m thresher run $(TRIED)/$$file \
+		--lake $(TRIED)/lake >$(TRIED)/log 2>&1 || { cat $(TRIED)/log; exit 1; }; done
 
 bench: $(DEV) ## Run every benchmark
 	@for script in benchmarks/*.py; do echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; done

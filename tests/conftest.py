@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,15 @@ class Scheduling(LoadScopeScheduling):
     """Which tests go to the same worker of pytest-xdist (`--dist loadscope`); it knows them by their ids alone."""
 
     def _split_scope(self, nodeid: str) -> str:
-        if "ipynb" in nodeid:
-            # The cells of a notebook share a kernel, and the notebooks share a lake, in the order of their names.
-            return "notebooks"
-        if "spark" in nodeid:
-            # One local Spark server serves all of them: in two workers they would wait for each other.
-            return "spark"
-        return nodeid.partition("::")[0]
+        file = nodeid.partition("::")[0]
+        # One local Spark server serves all its tests, and ends with the worker that is first to end: so one worker.
+        return "spark" if "spark" in nodeid or _asks_for_spark(file) else file
+
+
+@cache
+def _asks_for_spark(file: str) -> bool:
+    path = ROOT / file
+    return path.is_file() and any(word in path.read_text(encoding="utf-8") for word in ("mark.spark", "spark_home"))
 
 
 @pytest.hookimpl(optionalhook=True)

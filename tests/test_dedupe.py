@@ -52,9 +52,7 @@ def test_ties_are_decided_by_the_other_columns(lake):
 
 
 def test_exact_compares_nulls_and_nested_values_whole(lake):
-    kind = pa.schema(
-        [("a", pa.int64()), ("n", pa.struct([("l", pa.list_(pa.string()))])), ("_file", pa.string())]
-    )
+    kind = pa.schema([("a", pa.int64()), ("n", pa.struct([("l", pa.list_(pa.string()))])), ("_file", pa.string())])
     rows = [
         {"a": None, "n": {"l": ["x", None]}, "_file": "2"},
         {"a": None, "n": {"l": ["x", None]}, "_file": "1"},

@@ -16,7 +16,10 @@ TWO = (
 )
 
 
-def raw(lake, *documents, kind=pa.binary(), name="raw.t"):
+BINARY = pa.binary()
+
+
+def raw(lake, *documents, kind=BINARY, name="raw.t"):
     rows = {
         "id": list(range(1, len(documents) + 1)),
         "doc": pa.array(documents, kind),
@@ -38,7 +41,10 @@ def test_documents_become_nested_rows_and_tables(lake):
     done = flatten.documents(lake, "raw.t", "curated.t", "doc", into="material", tables=TABLES)
     kind = lake.schema("curated.t").field("material").type
     assert kind == xml.discover([ONE, TWO]).arrow_type
-    assert [(row["id"], row["_key"], row["material"] and len(row["material"]["book"] or [])) for row in rows_of(lake.read("curated.t"))] == [
+    assert [
+        (row["id"], row["_key"], row["material"] and len(row["material"]["book"] or []))
+        for row in rows_of(lake.read("curated.t"))
+    ] == [
         (1, "f#1", 1),
         (2, "f#2", 2),
         (3, "f#3", None),
@@ -166,7 +172,12 @@ def test_all_tables_are_written_unless_told_otherwise(lake):
 
 
 def test_other_root_elements_are_refused(lake):
-    raw(lake, b"<order><a>1</a></order>", b'<i:invoice xmlns:i="urn:i"><i:a>1</i:a></i:invoice>', b"<invoice><a>2</a></invoice>")
+    raw(
+        lake,
+        b"<order><a>1</a></order>",
+        b'<i:invoice xmlns:i="urn:i"><i:a>1</i:a></i:invoice>',
+        b"<invoice><a>2</a></invoice>",
+    )
     options = xml.Options(roots=("{urn:i}invoice",), ignore_namespace=True)
     flatten.documents(lake, "raw.t", "curated.t", "doc", options=options)
     assert [row["doc"]["a"] for row in rows_of(lake.read("curated.t"))] == [1]

@@ -136,10 +136,10 @@ def test_delete_counts_and_leaves_rows_for_which_the_condition_is_null(lake):
 
 
 def test_sql_across_datasets_and_frames_with_parameters(lake):
-    lake.write("raw.a", [{"k": 1, "name": "O'Hara \\ \"x\""}, {"k": 2, "name": "other"}])
+    lake.write("raw.a", [{"k": 1, "name": 'O\'Hara \\ "x"'}, {"k": 2, "name": "other"}])
     found = lake.sql(
         "select a.k, r.v from raw.a join r on a.k = r.k where a.name = :name",
-        {"name": "O'Hara \\ \"x\""},
+        {"name": 'O\'Hara \\ "x"'},
         r=[{"k": 1, "v": "x"}, {"k": 2, "v": "y"}],
     )
     assert found.to_arrow().to_pylist() == [{"k": 1, "v": "x"}]
@@ -189,7 +189,9 @@ def test_columns_that_differ_only_in_case_are_refused(lake):
         lake.write("raw.t", pa.table({"a": [1], "A": [2]}))
 
 
-@pytest.mark.parametrize("name", ["courses", "raw.", "raw.A", "raw.1a", "raw.a-b", "raw.a/b", "../raw.a", "raw.a.b", "x.a"])
+@pytest.mark.parametrize(
+    "name", ["courses", "raw.", "raw.A", "raw.1a", "raw.a-b", "raw.a/b", "../raw.a", "raw.a.b", "x.a"]
+)
 def test_names_are_validated(name, tmp_path):
     with pytest.raises(InvalidName, match="dataset name .* is not allowed; expected zone.name"):
         th.Lake(tmp_path).read(name)

@@ -77,7 +77,8 @@ def test_every_row_is_accounted_for(project):
 def test_the_traps_of_the_course_sample_are_right(lake):
     books = values(
         lake.sql("""
-            select c.course_id, b.title, b.language, b.isbn, f.price_amount, f.price_currency, a.author_name, f.author_count
+            select c.course_id, b.title, b.language, b.isbn, f.price_amount, f.price_currency, a.author_name,
+              f.author_count
             from mart.fact_course_material f
             join mart.dim_course c on f.course_key = c.course_key
             join mart.dim_book b on f.book_key = b.book_key
@@ -125,8 +126,10 @@ def test_courses_without_readable_material_are_where_they_belong(lake):
     assert {117, 118, 119} <= names.keys() and not {110, 111} & names.keys()
     assert (names[114], names[115]) == ("Renamed Course", "Current Name")
     assert names[126] == 'Reading, Writing and "Arithmetic"\nfor Beginners'
-    refused = lake.sql("select q.rule, r.course_id from quarantine.curated_courses q join raw.courses r "
-                       "on q.key = concat(r._file, '#', cast(r._row as string)) order by r.course_id")
+    refused = lake.sql(
+        "select q.rule, r.course_id from quarantine.curated_courses q join raw.courses r "
+        "on q.key = concat(r._file, '#', cast(r._row as string)) order by r.course_id"
+    )
     assert values(refused) == [("truncated", 110), ("malformed", 111)]
 
 
@@ -187,7 +190,9 @@ def nbval(project, *notebooks):
 
 
 def test_notebooks_give_what_they_show(project):
-    notebooks = sorted((project / "notebooks").glob("0*.ipynb")) + sorted((project / "notebooks/reports").glob("*.ipynb"))
+    notebooks = sorted((project / "notebooks").glob("0*.ipynb")) + sorted(
+        (project / "notebooks/reports").glob("*.ipynb")
+    )
     done = nbval(project, *notebooks)
     assert done.returncode == 0, done.stdout[-6000:]
 

@@ -72,9 +72,10 @@ def _orderable(rows: Frame, columns: Sequence[str]) -> list[str]:
 def _numbered(rows: Frame, keys: Sequence[str], order: Sequence[str]) -> Deduplicated:
     columns = ", ".join(quoted(column) for column in rows.columns)
     partition = ", ".join(quoted(key) for key in keys)
+    window = f"partition by {partition} order by {', '.join(order)}"
     numbered = rows.engine.stage(
         rows.engine.sql(
-            f"select {columns}, row_number() over (partition by {partition} order by {', '.join(order)}) as _n from rows",
+            f"select {columns}, row_number() over ({window}) as _n from rows",
             {"rows": rows},
         )
     )

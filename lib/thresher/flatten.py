@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 
 from thresher import quarantine, xml
 from thresher.counts import Counts
-from thresher.errors import SchemaMismatch, UsageError
+from thresher.errors import UsageError
 from thresher.frame import Frame
 from thresher.lake import Lake, parse_name, require_columns, require_unique
 from thresher.project import text_of
@@ -51,12 +52,14 @@ def documents(
 
     In: one row per document in `source`, identified by `key`. Out: in `target` one row per accepted document, the
     same columns with `column` replaced by a struct named `into`, plus `_key` (string) and `_rescued` (string: JSON of
-    what the schema does not know); for each entry of `tables` (XML table → dataset; None: all, by `default_tables`) one
-    row per element, linked by `_key`, `_parent_key`, `_row_key` (see `xml.tables`). A row without a document stays, with a null struct. Refused
-    documents go to the quarantine of `target` with their bytes, refused values with their path and text.
+    what the schema does not know); for each entry of `tables` (XML table → dataset; None: all, by `default_tables`)
+    one row per element, linked by `_key`, `_parent_key`, `_row_key` (see `xml.tables`). A row without a document
+    stays, with a null struct. Refused documents go to the quarantine of `target` with their bytes, refused values
+    with their path and text.
 
     The structure is learnt from all documents, joined with what earlier loads knew (kept beside the lake's datasets)
-    and with the types and arrays in `declare` (Spark DDL, or a .ddl file of the project), so that it never flips with the day's delivery.
+    and with the types and arrays in `declare` (Spark DDL, or a .ddl file of the project), so that it never flips with
+    the day's delivery.
 
     Raises MissingColumns, DuplicateKeys for a key that does not identify a row, UsageError for an unknown table.
     """
@@ -115,11 +118,12 @@ def default_tables(target: str, names: Sequence[str]) -> dict[str, str]:
     {'InvoiceLine': 'curated.invoices_invoice_line', 'invoice-line': 'curated.invoices_invoice_line_2'}
     """
     found: dict[str, str] = {}
+    times: Counter[str] = Counter()
     for name in names:
         words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-        dataset = f"{target}_{re.sub('[^a-z0-9_]+', '_', words).strip('_')}"
-        taken = sum(other == dataset or other.startswith(f"{dataset}_") and other[len(dataset) + 1 :].isdigit() for other in found.values())
-        found[name] = f"{dataset}_{taken + 1}" if taken else dataset
+        plain = re.sub("[^a-z0-9_]+", "_", words).strip("_")
+        times[plain] += 1
+        found[name] = f"{target}_{plain}" + (f"_{times[plain]}" if times[plain] > 1 else "")
     return found
 
 

@@ -129,7 +129,8 @@ def _united(known: pa.Schema, found: pa.Schema) -> pa.Schema:
             raise SchemaMismatch(f"column {name} stands twice ({[name, *twins]}); names differ in more than case")
         if name in known.names and known.field(name).type != found.field(name).type:
             raise SchemaMismatch(
-                f"column {name} is {ddl(found.field(name).type)} here, {ddl(known.field(name).type)} in the files before"
+                f"column {name} is {ddl(found.field(name).type)} here, "
+                f"{ddl(known.field(name).type)} in the files before"
             )
     return pa.unify_schemas([known, found])
 

@@ -261,7 +261,9 @@ class Lake:
             DeltaTable(table, version=version)
         except TableNotFoundError:
             close = get_close_matches(name, self._names(), 1)
-            hint = f" Did you mean {close[0]}?" if close else f" The lake holds: {', '.join(self._names()) or 'nothing'}."
+            hint = (
+                f" Did you mean {close[0]}?" if close else f" The lake holds: {', '.join(self._names()) or 'nothing'}."
+            )
             raise DatasetNotFound(f"no dataset {name} in lake {self.path}.{hint}") from None
         except (DeltaError, OSError) as error:
             what = name if version is None else f"{name} version {version}"

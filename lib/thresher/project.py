@@ -37,5 +37,7 @@ def text_of(value: str, suffix: str) -> str:
         return value
     file = resolve(value.strip())
     if not file.is_file():
-        raise UsageError(f"file {file} is not there; expected the text itself, or the path of a {suffix} file in the project")
+        raise UsageError(
+            f"file {file} is not there; expected the text itself, or the path of a {suffix} file in the project"
+        )
     return file.read_text("utf-8")

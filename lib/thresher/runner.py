@@ -52,7 +52,8 @@ def run(
     `console`; without one nothing is shown.
 
     Raises UsageError for what is wrong before anything runs (PipelineError, ParameterError, LandingNotFound,
-    EngineUnavailable, LakeError, RunLocked); nothing is written then. KeyboardInterrupt stops the kernels, is noted, and raised again.
+    EngineUnavailable, LakeError, RunLocked); nothing is written then. KeyboardInterrupt stops the kernels, is noted,
+    and raised again.
     """
     folder = lake_folder(lake)
     pages = site_folder(folder, site)

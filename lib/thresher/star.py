@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from thresher import dedupe, quarantine
 from thresher.counts import Counts
@@ -40,9 +41,7 @@ def surrogate_name(target: str) -> str:
     return target.partition(".")[2].removeprefix("dim_") + "_key"
 
 
-def dimension(
-    lake: Lake, rows: Frame, target: str, *, key: Sequence[str], order_by: Sequence[str] = ()
-) -> Dimension:
+def dimension(lake: Lake, rows: Frame, target: str, *, key: Sequence[str], order_by: Sequence[str] = ()) -> Dimension:
     """Bring a dimension up to date, type 1: new members are added, changed attributes overwritten.
 
     In: any number of rows per natural key. Out: one row per natural key, its surrogate key first (bigint, from 1,
@@ -128,7 +127,8 @@ def fact(
     """
     if set(dimensions) != set(lookups):
         raise UsageError(
-            f"{target}: dimensions name {sorted(dimensions)}, lookups name {sorted(lookups)}; each foreign key needs both"
+            f"{target}: dimensions name {sorted(dimensions)}, lookups name {sorted(lookups)}; "
+            f"each foreign key needs both"
         )
     matched = [column for columns in lookups.values() for column in columns.values()]
     require_columns(rows, [*matched, *grain], target)
@@ -136,7 +136,8 @@ def fact(
     if grain:
         require_unique(rows, grain, target)
 
-    frames, joins, keys = {"rows": rows}, [], []
+    frames: dict[str, Any] = {"rows": rows}
+    joins, keys = [], []
     for number, (foreign, dataset) in enumerate(dimensions.items()):
         surrogate, alias = surrogate_name(dataset), f"d{number}"
         members = lake.sql(f"select * from {dataset} where {surrogate} <> {UNKNOWN}")
@@ -155,7 +156,9 @@ def fact(
     lake.write(target, result, schema="replace")
     written = lake.read(target)
     per_key = {
-        f"orphans {foreign}": lake.sql(f"select 1 as one from result where {quoted(foreign)} = {UNKNOWN}", result=result).count()
+        f"orphans {foreign}": lake.sql(
+            f"select 1 as one from result where {quoted(foreign)} = {UNKNOWN}", result=result
+        ).count()
         for foreign in dimensions
     }
     counts = Counts(target, rows_in=rows.count(), rows_out=written.count(), more=per_key)

@@ -52,7 +52,6 @@ class EmbeddedFrame(Frame):
 
     def _relation(self) -> duckdb.DuckDBPyRelation:
         cursor = self.engine.connection.cursor()
-        cursor.execute("set TimeZone = 'UTC'")
         self._bind(cursor, set())
         return cursor.sql(self.query)
 
