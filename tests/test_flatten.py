@@ -200,6 +200,8 @@ def test_a_row_that_cannot_be_told_apart_is_refused(lake):
 
 
 def test_an_example_is_a_document_one_can_read(lake):
-    raw(lake, b"<c>", b"\xff\xfe<\x00a\x00/\x00>\x00", ONE)
-    assert flatten.example(lake, "raw.t", "doc") == "<c>"
+    raw(lake, b"<c>", b"\xff\xfe<\x00a\x00/\x00>\x00", b"<c><a>1</a></c>")
+    assert flatten.example(lake, "raw.t", "doc") == "<a/>"
+    raw(lake, b"<c>", b"<c><a>1</a></c>")
+    assert flatten.example(lake, "raw.t", "doc") == "<c>\n  <a>1</a>\n</c>"
     assert flatten.example(lake, "raw.t", "doc", longest=2) == ""

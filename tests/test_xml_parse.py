@@ -199,6 +199,29 @@ def test_a_learnt_type_takes_no_text_that_it_would_change(known: str, text: str)
     assert parsed.errors["path"].to_pylist() == ["a"]
 
 
+def test_a_learnt_text_takes_no_markup() -> None:
+    schema = xml.discover(["<p><a>Ada</a></p>"])
+
+    parsed = xml.parse(["<p><a>Ben <i>B.</i></a></p>"], schema)
+
+    assert parsed.values.to_pylist() == [{"a": None}]
+    assert json.loads(parsed.rescued[0].as_py()) == {"a._VALUE": "Ben", "a.i": "B."}
+    assert parsed.errors["reason"].to_pylist() == ["<a> has child elements where string was expected"]
+
+
+def test_what_is_nested_deeper_than_engines_take_is_kept_as_xml() -> None:
+    deep = "<a>" * 60 + "<b k='1'/><b/>" + "</a>" * 60
+    frame = open_engine("duckdb").from_arrow(pa.table({"doc": [deep]}))
+
+    flat = xml.flatten(frame, "doc", xml.discover_column(frame, "doc")).to_arrow().to_pylist()
+
+    value = flat[0]["doc"]
+    for _ in range(30):
+        value = value["a"]
+    assert value == "<a>" * 29 + '<b k="1"></b><b></b>' + "</a>" * 29
+    assert (flat[0]["_rescued"], flat[0]["_errors"]) == (None, None)
+
+
 def test_dates_and_timestamps_by_pattern_share_a_path() -> None:
     documents = ["<p><a>31.01.2024</a></p>", "<p><a>31.01.2024 10:00</a></p>"]
     options = xml.Options(date_format="dd.MM.yyyy", timestamp_format="dd.MM.yyyy HH:mm")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from lxml import etree
 
 from thresher import quarantine, xml
 from thresher.counts import Counts
@@ -128,19 +129,21 @@ def default_tables(target: str, names: Sequence[str]) -> dict[str, str]:
 
 
 def example(lake: Lake, source: str, column: str, *, key: Sequence[str] = ORIGIN_KEY, longest: int = 2000) -> str:
-    """The text of the first readable document (by key) of at most that many characters; empty if there is none."""
+    """The first readable document (by key) of at most that many characters, indented; empty if there is none."""
     order = ", ".join(quoted(name) for name in key)
     rows = lake.sql(
         f"select {quoted(column)} as document from rows where {quoted(column)} is not null order by {order} limit 20",
         rows=lake.read(source),
     )
+    # Entities stay as they are written: a document must not grow, or reach for a file, when it is shown.
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_blank_text=True)
     for document in rows.to_arrow().column("document").to_pylist():
         try:
             text = text_of_document(document, xml.Options()).strip()
-        except Refused:
+            if 0 < len(text) <= longest:
+                return etree.tostring(etree.fromstring(text, parser), pretty_print=True, encoding="unicode").strip()
+        except (Refused, etree.XMLSyntaxError):
             continue
-        if 0 < len(text) <= longest:
-            return text
     return ""
 
 

@@ -26,6 +26,7 @@ class Plan:
     kind: pa.DataType
     cast: Cast | None = None
     fields: "dict[str, Plan]" = field(default_factory=dict)
+    holds_xml: bool = False  # a string that takes child elements as their XML
 
     def nulls(self) -> dict[str, Any]:
         """A struct in which nothing stands yet."""
@@ -37,8 +38,10 @@ def plan_of(shape: Shape, options: Options) -> Plan:
     if pa.types.is_struct(shape.item):
         fields = {fold(inner.name): plan_of(inner, options) for inner in shape.fields}
         return Plan(shape.name, shape.is_array, shape.item, None, fields)
-    cast = learnt_cast_for if shape.is_learnt and not options.is_spark else cast_for
-    return Plan(shape.name, shape.is_array, shape.item, cast(shape.item, options))
+    is_strict = shape.is_learnt and not options.is_spark
+    cast = learnt_cast_for if is_strict else cast_for
+    holds_xml = pa.types.is_string(shape.item) and not is_strict
+    return Plan(shape.name, shape.is_array, shape.item, cast(shape.item, options), holds_xml=holds_xml)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class Builder:
             self.rescue_attributes(element, spot)
             if not any(not isinstance(inner, str) for inner in element.content):
                 text = element.text()
-            elif is_string:
+            elif plan.holds_xml:
                 text = element.inner_xml(escaped=not self.options.is_spark)
             else:
                 return self.refuse_subtree(element, plan, spot)

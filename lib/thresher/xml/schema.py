@@ -15,6 +15,8 @@ from thresher.xml.options import Options, dotted, path_parts
 from thresher.xml.structure import ATTRIBUTE, ELEMENT, TEXT, Node, fold
 
 FORMAT = 1
+# Arrow hands over at most 64 levels of types; an array of structs takes two.
+DEEPEST_STRUCT = 30
 CHANGES = pa.schema([(name, pa.string()) for name in ("change", "path", "before", "after")])
 PATHS = pa.schema(
     [
@@ -220,6 +222,8 @@ class _Resolver:
     def item(self, path: tuple[str, ...], node: Node, declared: pa.DataType | None) -> Shape:
         if declared is not None and pa.types.is_struct(declared):
             return self.struct(path, node, declared)
+        if len(path) >= DEEPEST_STRUCT and node.children:
+            return Shape(path, node, False, pa.string())
         if self.is_scalar(node, declared):
             learnt = pa.string() if node.children else node.votes.type(self.options)
             return Shape(path, node, False, learnt if declared is None else declared, is_learnt=declared is None)
