@@ -135,6 +135,15 @@ def test_a_staged_frame_is_computed_once(spark_engine: SparkEngine) -> None:
     assert derived.to_arrow() == derived.to_arrow()
 
 
+def test_engines_of_one_process_do_not_share_a_session(spark_engine: SparkEngine) -> None:
+    other = SparkEngine("spark")
+    for engine in spark_engine, other:
+        rows = engine.stage(engine.sql("select 1 as k", {}))
+        assert engine.sql("select k from rows", {"rows": rows}).to_arrow().to_pylist() == [{"k": 1}]
+    other.close()
+    assert spark_engine.stage(spark_engine.sql("select 2 as k", {})).to_arrow().to_pylist() == [{"k": 2}]
+
+
 def test_batches_are_mapped_once_and_exactly(spark_engine: SparkEngine, tmp_path: Path) -> None:
     schema = pa.schema({"k": pa.int64(), "worker": pa.int64()})
 

@@ -45,7 +45,7 @@ def documents(
     *,
     into: str | None = None,
     tables: Mapping[str, str] | None = None,
-    declare: str | None = None,
+    declare: str = "",
     key: Sequence[str] = ORIGIN_KEY,
     options: xml.Options | None = None,
 ) -> Flattened:

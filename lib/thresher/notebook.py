@@ -1,7 +1,7 @@
 """What a notebook asks for: the names, types and defaults in its `parameters` cell.
 
 The cell is read as text, without a kernel: plain assignments, `name: type = default  # comment`. A name with a type
-and no default is a parameter that must be given; so is one of type `th.Sample[…]`, whose default stands for the sample
+and no default is a parameter that must be given; so is one of type `Sample[…]`, whose default stands for the sample
 data and serves a run by hand only.
 """
 

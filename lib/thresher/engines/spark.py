@@ -134,8 +134,19 @@ class SparkEngine:
     def stage(self, frame: Frame) -> SparkFrame:
         # Not persist(): whether Spark finds those rows again depends on comparing plans. The checkpoint is named by
         # an id, spills to the server's disk, and is given back when the last frame that reads it is gone.
-        with _readable():
+        with _readable(), self._active():
             return SparkFrame(self, frame.native.localCheckpoint(eager=True))
+
+    @contextmanager
+    def _active(self) -> Iterator[None]:
+        # PySpark 4.2 gives a checkpoint to the thread's active session, not to the one that made it.
+        active = SparkSession._active_session
+        before = getattr(active, "session", None)
+        active.session = self.spark
+        try:
+            yield
+        finally:
+            active.session = before
 
     def map_batches(self, frame: Frame, function: BatchFunction, schema: pa.Schema) -> SparkFrame:
         given, wanted = frame.schema, schema
@@ -261,7 +272,8 @@ def _connect(name: str) -> SparkSession:
         for setting, value in _SETTINGS.items():
             spark.conf.set(setting, value)
     except PySparkException as error:
-        spark.client.close()
+        spark.release_session_on_close = False  # nobody would answer
+        spark.stop()
         server = url.partition("/;")[0]
         raise EngineUnavailable(f"engine {name}: no session on {server}: {_message(error)}") from None
     # Before the frames that are left try, one by one, to give back what the server keeps for them.
