@@ -27,7 +27,7 @@ from thresher.errors import (
 )
 from thresher.frame import Frame
 from thresher.sql.params import literal
-from thresher.types import canonical_schema, quoted
+from thresher.types import canonical_schema, ddl, quoted
 
 try:
     from pyspark.errors import AnalysisException, PySparkException
@@ -162,6 +162,10 @@ class SparkEngine:
             tasks = int(self.spark.conf.get("spark.sql.shuffle.partitions") or 1)
             spread = frame.native.repartition(tasks)
             mapped = spread.mapInArrow(exact, from_arrow_schema(schema, prefer_timestamp_ntz=True))
+            # Connect sends a string with its collation, which Delta would write down and deltalake cannot read; a type
+            # that the server itself has parsed goes without.
+            plain = [f"cast({quoted(f.name)} as {ddl(f.type)}) as {quoted(f.name)}" for f in schema]
+            mapped = mapped.selectExpr(*plain)
             return self.stage(SparkFrame(self, mapped))
 
     def read(self, table: Path, version: int | None = None) -> SparkFrame:
