@@ -44,6 +44,18 @@ class Parity:
         """Whether every dataset has the same schema and the same rows on both engines."""
         return not any(each.difference for each in self.comparisons)
 
+    def __str__(self) -> str:
+        width = max(len(each.dataset) for each in self.comparisons) if self.comparisons else 0
+        lines = [f"{self.pipeline}: {self.engine} {self.seconds:.1f} s, {self.other_engine} {self.other_seconds:.1f} s"]
+        for each in self.comparisons:
+            rows = "–" if each.rows is None else f"{each.rows:,}"
+            lines.append(f"  {each.dataset:<{width}}  {rows:>9} rows  {each.difference or 'equal'}")
+            lines += [f"    only on {self.engine}: {row}" for row in each.only_here]
+            lines += [f"    only on {self.other_engine}: {row}" for row in each.only_there]
+        different = sum(bool(each.difference) for each in self.comparisons)
+        verdict = f"{different} of {len(self.comparisons)} datasets differ" if different else "all datasets are equal"
+        return "\n".join([*lines, verdict])
+
 
 def check(
     pipeline: Path | str,
@@ -62,15 +74,20 @@ def check(
         lakes = [Path(folder) / name / "lake" for name in ("one", "other")]
         runs = [_run(pipeline, params, lake, name) for lake, name in zip(lakes, (engine, other_engine), strict=True)]
         one, other = (Lake(lake, engine="duckdb") for lake in lakes)
-        names = sorted({table.name for lake in (one, other) for table in lake.tables()})
         return Parity(
             pipeline=runs[0].pipeline,
             engine=engine,
             other_engine=other_engine,
             seconds=runs[0].duration_s or 0.0,
             other_seconds=runs[1].duration_s or 0.0,
-            comparisons=tuple(_compare(one, other, name) for name in names),
+            comparisons=compare(one, other),
         )
+
+
+def compare(one: Lake, other: Lake) -> tuple[Comparison, ...]:
+    """Compare all datasets of two lakes: one comparison per name that either of them holds, by name."""
+    names = sorted({table.name for lake in (one, other) for table in lake.tables()})
+    return tuple(_compare(one, other, name) for name in names)
 
 
 def _run(pipeline: Path | str, params: Mapping[str, Any] | None, lake: Path, engine: str) -> Run:

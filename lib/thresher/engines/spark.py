@@ -3,6 +3,7 @@
 import atexit
 import json
 import logging
+import os
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -268,6 +269,8 @@ def session(lake: HasPath) -> SparkSession:
 
 def _connect(name: str) -> SparkSession:
     url = spark_server.ensure() if name == "spark" else name
+    # What getOrCreate() would set: without it pyspark.sql.functions and Window are those of a JVM in this process.
+    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
     # Not getOrCreate(): frames of two lakes must not share a session.
     spark = SparkSession.Builder().remote(url).create()
     # By default ten minutes of retries, also when the interpreter ends, for a server that has gone.
