@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from thresher import counts
 from thresher.lake import Lake
 from thresher.ledger import Ledger
+from thresher.parity import compare
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -155,6 +157,37 @@ def test_running_again_changes_nothing(project, lake):
         done = thresher("run", name, cwd=project)
         assert done.returncode == 0, done.stdout + done.stderr
     assert [(table.name, table.version, table.rows) for table in lake.tables()] == before
+
+
+def test_a_run_that_was_killed_is_made_good_by_the_next(project, lake, tmp_path):
+    command = [sys.executable, "-m", "thresher", "run", "courses", "--lake", str(tmp_path / "lake")]
+    for written in ("raw/courses", "curated/courses_book", "mart/dim_book"):
+        with subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL) as run:
+            # The step that writes this is at work at this moment, or has just ended.
+            while not (tmp_path / "lake" / written).exists() and run.poll() is None:
+                time.sleep(0.01)
+            run.kill()
+    assert subprocess.run(command, cwd=project, stdout=subprocess.DEVNULL).returncode == 0
+    of_courses = [each for each in compare(lake, Lake(tmp_path / "lake")) if "invoice" not in each.dataset]
+    of_courses = [each for each in of_courses if each.other_rows is not None]
+    assert [(each.dataset, each.difference) for each in of_courses] == [
+        (name, "")
+        for name in (
+            "curated.courses",
+            "curated.courses_book",
+            "curated.courses_book_author",
+            "curated.courses_latest",
+            "mart.dim_author",
+            "mart.dim_book",
+            "mart.dim_course",
+            "mart.fact_course_material",
+            "quarantine.curated_courses",
+            "quarantine.mart_dim_book",
+            "raw.courses",
+        )
+    ]
+    statuses = [run.status for run in Ledger.of_lake(tmp_path / "lake").runs()]
+    assert statuses == ["succeeded", "interrupted", "interrupted", "interrupted"]
 
 
 def test_data_is_text_on_every_page(project):

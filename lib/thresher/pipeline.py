@@ -157,6 +157,7 @@ def _step(text: StepText, params: Mapping[str, Any], project: Path, problems: Pr
     if contract:
         _check_arguments(text, arguments, contract, problems)
         _check_landing(text, arguments, contract, project, problems)
+    takes_lake = bool(contract and LAKE_PARAMETER in contract.parameters)
     datasets = {role: tuple(dict.fromkeys(_datasets(role, text, arguments, problems))) for role in ("reads", "writes")}
     return Step(
         name=text.name,
@@ -167,8 +168,9 @@ def _step(text: StepText, params: Mapping[str, Any], project: Path, problems: Pr
         after=(),
         engine=engine,
         is_report=text.report,
-        takes_lake=bool(contract and LAKE_PARAMETER in contract.parameters),
-        code_cells=contract.code_cells if contract else 0,
+        takes_lake=takes_lake,
+        # papermill writes the values given into a cell of their own.
+        code_cells=contract.code_cells + bool(arguments or takes_lake) if contract else 0,
     )
 
 

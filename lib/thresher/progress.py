@@ -90,7 +90,8 @@ class Progress:
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False)
         for column in ("step", "status", "cells", "seconds", "rows in", "out", "refused", "duplicate"):
-            table.add_column(column, justify="left" if column in ("step", "status") else "right", style="default")
+            is_text = column in ("step", "status")
+            table.add_column(column, justify="left" if is_text else "right", style="default", no_wrap=is_text)
         for step, cells in self._cells.items():
             ended = self._ended.get(step)
             status = ended.status if ended else "running" if step in self._began else "waiting"
