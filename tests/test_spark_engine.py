@@ -250,19 +250,6 @@ def test_an_upsert_matches_null_keys_and_needs_its_version(spark_engine: SparkEn
     assert str(told.value) == "mart.t: it is at version 1 by now, these rows were made for 0"
 
 
-def test_rows_are_deleted_and_counted(spark_engine: SparkEngine, tmp_path: Path) -> None:
-    table = tmp_path / "mart" / "t"
-    commit(spark_engine, table, pa.table({"k": pa.array([1, 2, None])}))
-    assert spark_engine.delete(table, "k > 5", {}) == 0
-    assert DeltaTable(table).version() == 0
-    assert spark_engine.delete(table, "k = 1 or k = 7", {"run": "r3"}) == 1
-    assert rows_of(spark_engine, table, "k") == [{"k": 2}, {"k": None}]
-    assert DeltaTable(table).history(1)[0]["userMetadata"] == '{"run": "r3"}'
-    assert spark_engine.delete(table, "true", {}) == 2
-    with pytest.raises(SqlError, match="^mart.t: .UNRESOLVED_COLUMN"):
-        spark_engine.delete(table, "nope = 1", {})
-
-
 def test_nothing_is_left_in_the_working_folder(
     spark_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from thresher.counts import Counts
 from thresher.errors import UsageError
 from thresher.frame import Frame
 from thresher.lake import require_columns
-from thresher.types import quoted
+from thresher.types import quoted, unused
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ def exact(rows: Frame, *, ignore: Sequence[str] = ()) -> Deduplicated:
     compared = [column for column in rows.columns if column not in ignore]
     if not compared:
         raise UsageError(f"dedupe.exact: every column is ignored ({list(ignore)}); leave at least one to compare")
+    # Without ignored columns the rows of a set are equal in all of them: any order gives the same.
     order = [f"{quoted(column)} asc nulls last" for column in _orderable(rows, ignore)]
-    return _numbered(rows, compared, order or [f"{quoted(compared[0])} asc nulls last"])
+    return _numbered(rows, compared, order or ["cast(1 as int)"])
 
 
 def latest(rows: Frame, *, keys: Sequence[str], order_by: Sequence[str]) -> Deduplicated:
@@ -70,17 +71,17 @@ def _orderable(rows: Frame, columns: Sequence[str]) -> list[str]:
 
 
 def _numbered(rows: Frame, keys: Sequence[str], order: Sequence[str]) -> Deduplicated:
-    columns = ", ".join(quoted(column) for column in rows.columns)
+    columns, number = ", ".join(quoted(column) for column in rows.columns), unused("_n", rows.columns)
     partition = ", ".join(quoted(key) for key in keys)
     window = f"partition by {partition} order by {', '.join(order)}"
     numbered = rows.engine.stage(
         rows.engine.sql(
-            f"select {columns}, row_number() over ({window}) as _n from rows",
+            f"select {columns}, row_number() over ({window}) as {number} from rows",
             {"rows": rows},
         )
     )
     kept, removed = (
-        rows.engine.sql(f"select {columns} from numbered where _n {condition}", {"numbered": numbered})
+        rows.engine.sql(f"select {columns} from numbered where {number} {condition}", {"numbered": numbered})
         for condition in ("= 1", "> 1")
     )
     return Deduplicated(kept, removed)

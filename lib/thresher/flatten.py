@@ -1,19 +1,17 @@
 """raw → curated: a column of XML documents becomes a nested column, and its repeated elements tables."""
 
-import os
 import re
-import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from lxml import etree
 
-from thresher import quarantine, xml
+from thresher import files, quarantine, xml
 from thresher.counts import Counts
 from thresher.errors import UsageError
 from thresher.frame import Frame
@@ -68,6 +66,9 @@ def documents(
     into = into or column
     rows = lake.read(source)
     require_columns(rows, [column, *key], source)
+    reserved = [name for name in rows.columns if name.lower() in ("_key", "_rescued", "_errors") or name == into]
+    if [name for name in reserved if name != column]:
+        raise UsageError(f"{source}: columns {reserved} would stand twice in {target}; rename them, or choose `into`")
     require_unique(rows, key, source)
 
     known, found = _known_schema(lake, target), xml.discover_column(rows, column, options)
@@ -84,9 +85,18 @@ def documents(
             f"A table that today's documents lack can be declared (declare: '{unknown[0]}: array<struct<…>>')."
         )
 
+    datasets = [source, target, *tables.values()]
+    if len(set(datasets)) < len(datasets):
+        raise UsageError(f"{target}: source, target and tables must be different datasets; found {', '.join(datasets)}")
+    # First of all: readers may have seen the new structure when a later write is cut off.
+    _remember(lake, target, schema)
+
     parsed = lake.engine.stage(xml.flatten(_keyed(rows, key), column, schema, options))
     good = _good(lake, parsed, column, into)
     refused = _refused(lake, parsed, rows, source, column, key)
+    refused_rows = lake.sql("select 1 as one from refused where path is null", refused=refused).count()
+    # Checked before anything is written.
+    counted = Counts(target, rows_in=rows.count(), rows_out=good.count(), refused=refused_rows)
     quarantine.keep(lake, target, refused)
     lake.write(target, good, schema="replace")
     written = lake.read(target)
@@ -94,21 +104,9 @@ def documents(
         dataset: _write_table(lake, written, into, schema, options, key, name, dataset)
         for name, dataset in tables.items()
     }
-    _remember(lake, target, schema)
-    refused_rows = lake.sql("select 1 as one from refused where path is null", refused=refused).count()
-    counts = Counts(
-        target,
-        rows_in=rows.count(),
-        rows_out=written.count(),
-        refused=refused_rows,
-        more={
-            "values refused": refused.count() - refused_rows,
-            "rows with unknown paths": lake.sql(
-                "select 1 as one from rows where _rescued is not null", rows=written
-            ).count(),
-            **{dataset: rows.count() for dataset, rows in flat.items()},
-        },
-    )
+    unknown_paths = lake.sql("select 1 as one from rows where _rescued is not null", rows=written).count()
+    more = {"values refused": refused.count() - refused_rows, "rows with unknown paths": unknown_paths}
+    counts = replace(counted, more=more | {dataset: frame.count() for dataset, frame in flat.items()})
     return Flattened(counts, schema, drift, refused, flat)
 
 
@@ -119,12 +117,11 @@ def default_tables(target: str, names: Sequence[str]) -> dict[str, str]:
     {'InvoiceLine': 'curated.invoices_invoice_line', 'invoice-line': 'curated.invoices_invoice_line_2'}
     """
     found: dict[str, str] = {}
-    times: Counter[str] = Counter()
     for name in names:
         words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-        plain = re.sub("[^a-z0-9_]+", "_", words).strip("_")
-        times[plain] += 1
-        found[name] = f"{target}_{plain}" + (f"_{times[plain]}" if times[plain] > 1 else "")
+        plain = f"{target}_{re.sub('[^a-z0-9_]+', '_', words).strip('_') or 'table'}"
+        numbered = (f"{plain}_{number}" if number > 1 else plain for number in count(1))
+        found[name] = next(dataset for dataset in numbered if dataset not in found.values())
     return found
 
 
@@ -171,7 +168,7 @@ def _good(lake: Lake, parsed: Frame, column: str, into: str) -> Frame:
 
 def _refused(lake: Lake, parsed: Frame, documents: Frame, source: str, column: str, key: Sequence[str]) -> Frame:
     """One row per error, in the columns of the quarantine."""
-    on = " and ".join(f"p.{quoted(name)} = d.{quoted(name)}" for name in key)
+    on = " and ".join(f"p.{quoted(name)} <=> d.{quoted(name)}" for name in key)
     failed = lake.sql(
         f"select p._key, p._errors, d.{quoted(column)} as document from parsed p join documents d on {on} "
         f"where p._errors is not null",
@@ -244,8 +241,4 @@ def _known_schema(lake: Lake, target: str) -> xml.Schema | None:
 
 
 def _remember(lake: Lake, target: str, schema: xml.Schema) -> None:
-    file = _schema_file(lake, target)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as draft:
-        draft.write(schema.to_json())
-    os.replace(draft.name, file)
+    files.replace(_schema_file(lake, target), schema.to_json().encode())

@@ -6,18 +6,19 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from thresher import landing, quarantine
 from thresher.counts import Counts
-from thresher.errors import SchemaMismatch, UsageError
+from thresher.errors import DataError, MissingColumns, SchemaMismatch, UsageError
 from thresher.frame import Frame
-from thresher.lake import Lake, require_columns
+from thresher.lake import Lake
 from thresher.types import canonical_schema, ddl, quoted
 
 FORMATS = ("auto", "parquet", "documents")
 ORIGIN = (pa.field("_file", pa.string()), pa.field("_row", pa.int64()))
-_REFUSED = (pa.field("_rule", pa.string()), pa.field("_reason", pa.string()))
+_REFUSED = (pa.field("_rule", pa.string()), pa.field("_reason", pa.string()), pa.field("_content", pa.binary()))
 _ROWS_PER_BATCH = 10_000
 
 
@@ -49,7 +50,8 @@ def files(lake: Lake, source: str, target: str, *, format: str = "auto", key: Se
     whose `key` holds a null, is refused into the quarantine; a refused file counts as one row. `format`: parquet,
     documents, or auto (parquet when any file begins as Parquet does).
 
-    Raises LandingNotFound, UsageError, MissingColumns when no row has the key columns.
+    Raises LandingNotFound, UsageError, MissingColumns when no file has the key columns, DataError when no file can be
+    read: the dataset then stays as it is.
     """
     if format not in FORMATS:
         raise UsageError(f"{target}: format {format!r} is unknown; expected one of {', '.join(FORMATS)}")
@@ -58,34 +60,35 @@ def files(lake: Lake, source: str, target: str, *, format: str = "auto", key: Se
         format = "parquet" if any(_begins(file.path, b"PAR1") for file in found) else "documents"
     delivery = _survey(found, format)
     output = pa.schema([*delivery.schema, *ORIGIN, *_REFUSED])
-    read = partial(_read_files, format=format, schema=delivery.schema, output=output)
-    rows = lake.engine.map_batches(lake.frame(delivery.files), read, output)
-    require_columns(rows, key, target)
+    read = partial(_read_files, format=format, schema=delivery.schema, output=output, key=tuple(key))
+    if not delivery.schema.names:
+        reasons = "; ".join(f"{each['source']}: {each['reason']}" for each in delivery.refused[:3])
+        raise DataError(f"{target}: none of {len(found)} files can be read, so nothing was loaded ({reasons})")
+    missing = [name for name in key if name not in delivery.schema.names]
+    if missing:
+        raise MissingColumns(f"{target}: missing columns {missing}; found {delivery.schema.names}")
+    rows = lake.engine.map_batches(lake.frame(delivery.files), read, output, rows_per_call=1)
 
     columns = ", ".join(quoted(name) for name in [*delivery.schema.names, "_file", "_row"])
-    with_null_key = " or ".join(f"{quoted(name)} is null" for name in key) or "false"
-    good = lake.sql(f"select {columns} from rows where _rule is null and not ({with_null_key})", rows=rows)
+    good = lake.sql(f"select {columns} from rows where _rule is null", rows=rows)
     refused = lake.engine.stage(
         lake.sql(
-            f"select * from files union all select _file, cast(_row as string), cast(null as string), "
-            f"coalesce(_rule, 'null key'), coalesce(_reason, :why), cast(null as bigint), cast(null as bigint), "
-            f"cast(null as binary) from rows where _rule is not null or {with_null_key}",
-            {"why": f"a null in the key {', '.join(key)}"},
+            "select * from files union all select _file, cast(_row as string), cast(null as string), _rule, _reason, "
+            "cast(null as bigint), cast(null as bigint), _content from rows where _rule is not null",
             files=pa.Table.from_pylist(delivery.refused, schema=quarantine.SCHEMA),
             rows=rows,
         )
     )
-    quarantine.keep(lake, target, refused)
-    lake.write(target, good, schema="replace")
-    loaded = lake.read(target)
-    counts = Counts(
+    counted = Counts(
         target,
         rows_in=rows.count() + len(delivery.refused),
-        rows_out=loaded.count(),
+        rows_out=good.count(),
         refused=refused.count(),
         more={"files": len(found), "files refused": len(delivery.refused)},
     )
-    return Loaded(loaded, refused, counts)
+    quarantine.keep(lake, target, refused)
+    lake.write(target, good, schema="replace")
+    return Loaded(lake.read(target), refused, counted)
 
 
 def _begins(path: Path, magic: bytes) -> bool:
@@ -122,7 +125,7 @@ def _check_document(path: Path) -> None:
 def _united(known: pa.Schema, found: pa.Schema) -> pa.Schema:
     found = canonical_schema(found)
     for name in found.names:
-        if name in ("_file", "_row", "_rule", "_reason"):
+        if name.lower() in ("_file", "_row", "_rule", "_reason", "_content"):
             raise SchemaMismatch(f"column {name} is reserved for where a row came from; rename it at the source")
         twins = [other for other in [*known.names, *found.names] if other.lower() == name.lower() and other != name]
         if twins or found.names.count(name) > 1:
@@ -136,33 +139,51 @@ def _united(known: pa.Schema, found: pa.Schema) -> pa.Schema:
 
 
 def _refusal(file: landing.LandingFile, rule: str, reason: str) -> dict[str, object]:
-    try:
-        content = file.path.read_bytes()
-    except OSError:
-        content = None
-    return {"source": file.name, "rule": rule, "reason": reason, "content": content}
+    return {"source": file.name, "rule": rule, "reason": reason, "content": _bytes(file.path)}
 
 
 def _read_files(
-    batches: Iterator[pa.RecordBatch], *, format: str, schema: pa.Schema, output: pa.Schema
+    batches: Iterator[pa.RecordBatch], *, format: str, schema: pa.Schema, output: pa.Schema, key: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    """In: one row per file (path, name). Out: its rows; or one row with _rule and _reason when it breaks midway."""
+    """In: one row per file (path, name). Out: its rows, those refused with _rule, _reason and _content."""
     for batch in batches:
         for file in batch.to_pylist():
             try:
                 # A file counts as a whole: no row of it goes out before the last one was read.
                 rows = _document(file["path"]) if format == "documents" else _parquet(file["path"], schema)
             except (pa.ArrowException, OSError, ValueError) as error:
-                nothing = {"_file": file["name"], "_row": None, "_rule": "unreadable file", "_reason": str(error)}
-                yield pa.RecordBatch.from_pylist([nothing], schema=output)
+                refused = {"_file": file["name"], "_rule": "unreadable file", "_reason": str(error)}
+                refused["_content"] = _bytes(Path(file["path"]))
+                yield pa.RecordBatch.from_pylist([refused], schema=output)
                 continue
             origin = [
                 pa.array([file["name"]] * rows.num_rows, pa.string()),
                 pa.array(range(1, rows.num_rows + 1), pa.int64()),
-                *(pa.nulls(rows.num_rows, pa.string()) for _ in _REFUSED),
             ]
-            table = pa.Table.from_arrays([*rows.columns, *origin], schema=output)
+            table = pa.Table.from_arrays([*rows.columns, *origin, *_null_keys(rows, key)], schema=output)
             yield from table.to_batches(max_chunksize=_ROWS_PER_BATCH)
+
+
+def _null_keys(rows: pa.Table, key: Sequence[str]) -> list[pa.Array]:
+    """The columns _rule, _reason and _content: filled where a row has a null in its key."""
+    refused: dict[int, bytes] = {}
+    for name in key:
+        nulls = pc.indices_nonzero(pc.is_null(rows.column(name)))
+        refused |= {number: quarantine.as_json(rows.slice(number, 1).to_pylist()[0]) for number in nulls.to_pylist()}
+    content = [refused.get(number) for number in range(rows.num_rows)] if refused else [None] * rows.num_rows
+    why = f"a null in the key {', '.join(key)}"
+    return [
+        pa.array(["null key" if each else None for each in content], pa.string()),
+        pa.array([why if each else None for each in content], pa.string()),
+        pa.array(content, pa.binary()),
+    ]
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _document(path: str) -> pa.Table:

@@ -29,8 +29,8 @@ from thresher.errors import (
 )
 from thresher.frame import Frame
 from thresher.project import resolve
-from thresher.sql.params import bind
-from thresher.types import canonical_schema, ddl, quoted
+from thresher.sql.params import bind, literal
+from thresher.types import canonical_schema, ddl, quoted, unused
 
 ZONES = ("raw", "curated", "mart", "quarantine")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
@@ -96,6 +96,8 @@ class Lake:
     def __init__(self, path: str | Path = "lake", engine: str | None = None) -> None:
         if "://" in str(path):
             raise UsageError(f"lake {path}: object stores are not supported yet; give a folder")
+        if "%" in str(path):  # deltalake would read %20 as a space, here but not there
+            raise UsageError(f"lake {path}: a percent sign in the path is not supported; give another folder")
         self.path = resolve(path)
         check_readable(self.path)
         self.engine = open_engine(engine)
@@ -130,10 +132,16 @@ class Lake:
             return rows
         if isinstance(rows, pa.RecordBatchReader):
             rows = rows.read_all()
-        elif isinstance(rows, list):
-            rows = pa.Table.from_pylist(rows)
-        elif not isinstance(rows, pa.Table):
-            rows = pa.Table.from_pandas(rows, preserve_index=False)
+        try:
+            if isinstance(rows, list):
+                rows = pa.Table.from_pylist(rows)
+            elif not isinstance(rows, pa.Table):
+                rows = pa.Table.from_pandas(rows, preserve_index=False)
+        except (pa.ArrowException, OverflowError, AttributeError) as error:
+            raise SchemaMismatch(
+                f"rows cannot be read: {error}. Expected a Frame, an Arrow table or reader, a pandas DataFrame, or a "
+                f"list of dicts whose values have one type per column."
+            ) from error
         _check_columns("rows", rows.schema)  # before an engine sees them: DuckDB renames the second of a and A
         return self.engine.from_arrow(rows)
 
@@ -147,7 +155,17 @@ class Lake:
 
     def tables(self, zone: str | None = None) -> list[Dataset]:
         """All datasets, or those of a zone, by name. Raises LakeError for one that cannot be read."""
-        return [self._describe(name) for name in self._names() if zone in (None, name.partition(".")[0])]
+        return [self.describe(name) for name in self.names(zone)]
+
+    def names(self, zone: str | None = None) -> list[str]:
+        """The names of all datasets, or of those of a zone, in order."""
+        return sorted(
+            f"{each}.{folder.name}"
+            for each in ZONES
+            if zone in (None, each) and (self.path / each).is_dir()
+            for folder in (self.path / each).iterdir()
+            if _NAME.fullmatch(folder.name) and DeltaTable.is_deltatable(str(folder))
+        )
 
     def history(self, name: str) -> list[dict[str, Any]]:
         """One entry per version, newest first: version, timestamp (UTC), operation, run (empty if by hand)."""
@@ -157,7 +175,7 @@ class Lake:
                 "version": entry["version"],
                 "timestamp": datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
                 "operation": entry["operation"],
-                "run": json.loads(entry.get("userMetadata") or "{}").get("run", ""),
+                "run": _run_of(entry.get("userMetadata")),
             }
             for entry in entries
         ]
@@ -194,6 +212,7 @@ class Lake:
             exists = self.exists(name)
             if not exists and partition:
                 raise DatasetNotFound(f"{name}: cannot overwrite a partition of a dataset that is not there")
+            self._check_partitions(name, frame, partition_by, exists)
             if exists and schema != "replace":
                 frame = self._fitted(name, frame, schema)
             if exists and mode == "overwrite":
@@ -210,22 +229,22 @@ class Lake:
             )
             return self._version(name)
 
-    def merge(self, name: str, rows: Rows, keys: Sequence[str]) -> Merged:
+    def merge(
+        self, name: str, rows: Rows | Callable[[], Rows], keys: Sequence[str], *, schema: str = "assert"
+    ) -> Merged:
         """Update the rows that match on `keys` and differ, insert those that are new, leave the rest alone.
 
-        Keys and changes are compared null-safe: null equals null and differs from any value. Raises DuplicateKeys
-        when the rows hold a key twice, MissingColumns, SchemaMismatch, WriteConflict. A dataset that is not there is
-        created. Nothing is committed when nothing changed.
+        Keys and changes are compared null-safe: null equals null and differs from any value. `rows` may be a function
+        that makes them from what the dataset holds: it is called while no other process here can write to it. With
+        `schema="evolve"` new columns are added and missing ones become null. Raises DuplicateKeys when the rows, or the
+        rows of the dataset that they match, hold a key twice; MissingColumns, SchemaMismatch, WriteConflict. A dataset
+        that is not there is created. Nothing is committed when nothing changed.
         """
-        frame = self.engine.stage(self.frame(rows))
-        require_columns(frame, keys, name)
-        require_unique(frame, keys, name)
+        _expect("schema", schema, ("assert", "evolve"))
+        if not keys:
+            raise UsageError(f"{name}: a merge needs the columns that identify a row; found keys={list(keys)}")
         with self._writing(name):
-            if not self.exists(name):
-                _check_columns(name, frame.schema)
-                self._commit(name, frame, mode="append")
-                return Merged(inserted=frame.count(), updated=0, unchanged=0)
-            return _retrying(lambda: self._merge_once(name, frame, keys))
+            return _retrying(lambda: self._merge_once(name, rows, keys, schema))
 
     def delete(self, name: str, where: str) -> int:
         """Delete the rows for which a condition in portable SQL is true; return how many."""
@@ -245,24 +264,14 @@ class Lake:
         zone, table = parse_name(name)
         return self.path / zone / table
 
-    def _names(self) -> list[str]:
-        found = [
-            f"{zone}.{folder.name}"
-            for zone in ZONES
-            if (self.path / zone).is_dir()
-            for folder in (self.path / zone).iterdir()
-            if _NAME.fullmatch(folder.name) and DeltaTable.is_deltatable(str(folder))
-        ]
-        return sorted(found)
-
     def _existing(self, name: str, version: int | None = None) -> Path:
         table = self.location(name)
         try:
             DeltaTable(table, version=version)
         except TableNotFoundError:
-            close = get_close_matches(name, self._names(), 1)
+            close = get_close_matches(name, self.names(), 1)
             hint = (
-                f" Did you mean {close[0]}?" if close else f" The lake holds: {', '.join(self._names()) or 'nothing'}."
+                f" Did you mean {close[0]}?" if close else f" The lake holds: {', '.join(self.names()) or 'nothing'}."
             )
             raise DatasetNotFound(f"no dataset {name} in lake {self.path}.{hint}") from None
         except (DeltaError, OSError) as error:
@@ -270,10 +279,24 @@ class Lake:
             raise LakeError(f"{what} in lake {self.path} cannot be read: {error}") from error
         return table
 
+    def _check_partitions(self, name: str, frame: Frame, partition_by: Sequence[str], exists: bool) -> None:
+        found = DeltaTable(self.location(name)).metadata().partition_columns if exists else list(partition_by)
+        if partition_by and list(partition_by) != found:
+            raise UsageError(f"{name} is partitioned by {found or 'nothing'}, found partition_by={list(partition_by)}")
+        require_columns(frame, found, name)
+        texts = [column for column in found if pa.types.is_string(frame.schema.field(column).type)]
+        empty = " or ".join(f"{quoted(column)} = ''" for column in texts)
+        if empty and self.engine.sql(f"select 1 as one from rows where {empty}", {"rows": frame}).head(1).count():
+            raise SchemaMismatch(
+                f"{name}: an empty text in a partition column ({', '.join(texts)}) would come back as null. "
+                f"Replace it, or do not partition by that column."
+            )
+
     def _version(self, name: str) -> int:
         return DeltaTable(self.location(name)).version()
 
-    def _describe(self, name: str) -> Dataset:
+    def describe(self, name: str) -> Dataset:
+        """What is known of a dataset without reading its rows. Raises DatasetNotFound, LakeError."""
         table = DeltaTable(self._existing(name))
         files = pa.table(table.get_add_actions(flatten=True))
         known = files.column("num_records").to_pylist() if "num_records" in files.column_names else [None]
@@ -310,25 +333,41 @@ class Lake:
             note=_note(),
         )
 
-    def _merge_once(self, name: str, frame: Frame, keys: Sequence[str]) -> Merged:
-        version = self._version(name)
-        fitted = self._fitted(name, frame, "assert")
+    def _merge_once(self, name: str, rows: Rows, keys: Sequence[str], schema: str) -> Merged:
+        version = self._version(name) if self.exists(name) else None
+        frame = self.engine.stage(self.frame(rows() if callable(rows) else rows))
+        require_columns(frame, keys, name)
+        require_unique(frame, keys, name)
+        if version is None:
+            _check_columns(name, frame.schema)
+            self._commit(name, frame, mode="append")
+            return Merged(inserted=frame.count(), updated=0, unchanged=0)
+        frame = self._fitted(name, frame, schema)
+        if frame.schema != self.schema(name):
+            self._commit(name, frame.head(0), mode="append", schema_mode="merge")
+            version = self._version(name)
+        return self._merge_fitted(name, frame, keys, version)
+
+    def _merge_fitted(self, name: str, frame: Frame, keys: Sequence[str], version: int) -> Merged:
         current = self.engine.read(self.location(name), version)
         on = " and ".join(f"s.{quoted(key)} <=> t.{quoted(key)}" for key in keys)
-        values = [quoted(column) for column in fitted.columns if column not in keys]
+        met = {"t": current, "s": frame}
+        require_unique(self.engine.sql(f"select t.* from t left semi join s on {on}", met), keys, name)
+        there, is_there = unused("_there", frame.columns), unused("_is_there", frame.columns)
+        values = [quoted(column) for column in frame.columns if column not in keys]
         same = " and ".join(f"s.{value} <=> t.{value}" for value in values) or "true"
-        kept = ", ".join(f"s.{quoted(column)}" for column in fitted.columns)
+        kept = ", ".join(f"s.{quoted(column)}" for column in frame.columns)
         compared = self.engine.stage(
             self.engine.sql(
-                f"select {kept}, t._there is not null as _matched from incoming s "
-                f"left join (select *, true as _there from current) t on {on} where t._there is null or not ({same})",
-                {"incoming": fitted, "current": current},
+                f"select {kept}, t.{there} is not null as {is_there} from s "
+                f"left join (select *, true as {there} from t) t on {on} where t.{there} is null or not ({same})",
+                met,
             )
         )
-        total, changed = fitted.count(), compared.count()
-        updated = self.engine.sql("select 1 as one from rows where _matched", {"rows": compared}).count()
+        total, changed = frame.count(), compared.count()
+        updated = self.engine.sql(f"select 1 as one from rows where {is_there}", {"rows": compared}).count()
         if changed:
-            columns = ", ".join(quoted(column) for column in fitted.columns)
+            columns = ", ".join(quoted(column) for column in frame.columns)
             changes = self.engine.sql(f"select {columns} from rows", {"rows": compared})
             self.engine.upsert(self.location(name), changes, keys, version, _note())
         return Merged(inserted=changed - updated, updated=updated, unchanged=total - changed)
@@ -371,8 +410,8 @@ class Lake:
         """Whether the dataset, or that partition of it, holds exactly these rows already."""
         current = self.read(name)
         if partition:
-            where = " and ".join(f"{quoted(column)} <=> :{column}" for column in partition)
-            current = self.sql(f"select * from rows where {where}", partition, rows=current)
+            where = " and ".join(f"{quoted(column)} <=> {literal(value)}" for column, value in partition.items())
+            current = self.sql(f"select * from rows where {where}", rows=current)
         if frame.schema != current.schema or frame.count() != current.count():
             return False
         return not self.engine.difference(frame, current).head(1).count()
@@ -459,6 +498,13 @@ def _schema(table: DeltaTable) -> pa.Schema:
 def _note() -> dict[str, str]:
     run = os.environ.get("THRESHER_RUN_ID")
     return {"run": run} if run else {}
+
+
+def _run_of(note: str | None) -> str:
+    try:
+        return str(json.loads(note or "{}")["run"])
+    except (ValueError, KeyError, TypeError):  # a commit by somebody else
+        return ""
 
 
 def _expect(what: str, found: str, allowed: Sequence[str]) -> None:

@@ -29,20 +29,22 @@ def find(source: str) -> list[LandingFile]:
 
     Names that begin with a dot are not matched, as in a shell. Raises LandingNotFound when nothing matches.
     """
-    pattern = resolve(source)
-    if pattern.is_dir():
-        pattern = pattern / "**" / "*"
-    if glob.has_magic(str(pattern)):
-        fixed = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
-        folder = Path(*pattern.parts[:fixed])
+    place = resolve(source)
+    if place.exists():
+        folder, pattern = (place, "**/*") if place.is_dir() else (place.parent, glob.escape(place.name))
     else:
-        folder = pattern.parent
+        # Only what the user wrote is a pattern; the project's own folder may well have brackets in its name.
+        parts = Path(source).expanduser().parts
+        fixed = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+        folder, pattern = resolve(Path(*parts[:fixed])), str(Path(*parts[fixed:]))
     if not folder.is_dir():
         raise LandingNotFound(
             f"landing folder {folder} is not there (source {source!r}). Relative paths begin at the project folder; "
             f"check the path, or whether the delivery has arrived."
         )
-    paths = sorted(Path(found) for found in glob.glob(str(pattern), recursive=True) if Path(found).is_file())
-    if not paths:
-        raise LandingNotFound(f"no file in landing matches {pattern} (source {source!r}); found nothing to load")
-    return [LandingFile(path, path.relative_to(folder).as_posix()) for path in paths]
+    names = sorted(glob.glob(pattern, root_dir=folder, recursive=True))
+    # A link that leads nowhere is a file that cannot be read, not a file that is not there.
+    files = [LandingFile(folder / name, Path(name).as_posix()) for name in names if not (folder / name).is_dir()]
+    if not files:
+        raise LandingNotFound(f"no file in landing matches {place} (source {source!r}); found nothing to load")
+    return files

@@ -1,9 +1,11 @@
 """What was refused on the way into a dataset: kept with reason, rule, run and the original bytes."""
 
+import base64
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 
@@ -77,8 +79,21 @@ def _as_json(batches: Iterator[pa.RecordBatch], *, source: str, rule: str, reaso
                 "source": source,
                 "rule": rule,
                 "reason": reason,
-                "content": json.dumps(row, default=str, ensure_ascii=False).encode(),
+                "content": as_json(row),
             }
             for row in batch.to_pylist()
         ]
         yield pa.RecordBatch.from_pylist(refused, schema=SCHEMA)
+
+
+def as_json(row: Mapping[str, Any]) -> bytes:
+    """A row as JSON: bytes in base64, dates and decimals as text.
+
+    >>> as_json({"id": None, "blob": b"x"})
+    b'{"id": null, "blob": "eA=="}'
+    """
+    return json.dumps(row, default=_as_text, ensure_ascii=False).encode()
+
+
+def _as_text(value: Any) -> str:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)

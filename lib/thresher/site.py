@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from thresher.errors import LakeError
+from thresher.errors import ThresherError
 from thresher.lake import ZONES, Dataset, Lake
 from thresher.ledger import Ledger, Run
 from thresher.report import SIZE_BUDGET, Report, read
@@ -44,7 +44,7 @@ def build(site: Path, lake: Lake, ledger: Ledger) -> Path:
     """Write `<site>/index.html` from the lake, the ledger and the pages in `<site>/reports`; return its path.
 
     Replaced atomically. A dataset that cannot be read is named on the page and hides no report. Raises OSError when
-    the folder cannot be written, LakeError when the ledger cannot be read.
+    the folder cannot be written, ThresherError when the ledger cannot be read.
     """
     runs = ledger.runs(limit=RUNS_READ)
     datasets, fault = _datasets(lake)
@@ -65,10 +65,13 @@ def build(site: Path, lake: Lake, ledger: Ledger) -> Path:
 
 
 def _datasets(lake: Lake) -> tuple[list[Dataset], str | None]:
-    try:
-        return sorted(lake.tables(), key=lambda each: (ZONES.index(each.zone), each.name)), None
-    except LakeError as error:
-        return [], str(error)
+    found, faults = [], []
+    for name in lake.names():
+        try:
+            found.append(lake.describe(name))
+        except ThresherError as error:  # one that cannot be read hides no other
+            faults.append(f"{name}: {error}")
+    return sorted(found, key=lambda each: (ZONES.index(each.zone), each.name)), " ".join(faults) or None
 
 
 def _latest(runs: Iterable[Run]) -> list[Run]:

@@ -1,7 +1,7 @@
 """curated → mart: dimensions with stable surrogate keys, facts that find them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from thresher import dedupe, quarantine
@@ -46,7 +46,8 @@ def dimension(lake: Lake, rows: Frame, target: str, *, key: Sequence[str], order
 
     In: any number of rows per natural key. Out: one row per natural key, its surrogate key first (bigint, from 1,
     given in the order of the natural keys and kept for ever after), plus the unknown member (-1, all else null).
-    Rows that are equal count as duplicates; rows that share a natural key and differ are an error, unless `order_by`
+    An attribute that is new to the query is added, one that it no longer delivers becomes null. Rows that are equal
+    count as duplicates; rows that share a natural key and differ are an error, unless `order_by`
     says which of them is the latest. A row with a null in its natural key is refused. Members that are no longer
     delivered stay: facts may refer to them. Running it again with the same rows changes nothing.
 
@@ -69,7 +70,9 @@ def dimension(lake: Lake, rows: Frame, target: str, *, key: Sequence[str], order
     except DuplicateKeys as error:
         raise DuplicateKeys(f"{error} Or name the columns that tell the latest row in order_by.") from None
     quarantine.keep(lake, target, quarantine.of_rows(refused, target, "null key", f"a null in {', '.join(key)}"))
-    merged = lake.merge(target, _with_surrogates(lake, members, target, surrogate, key), [surrogate])
+    merged = lake.merge(
+        target, lambda: _with_surrogates(lake, members, target, surrogate, key), [surrogate], schema="evolve"
+    )
     delivered, distinct, null_keys = rows.count(), members.count(), refused.count()
     counts = Counts(
         target,
@@ -132,6 +135,9 @@ def fact(
         )
     matched = [column for columns in lookups.values() for column in columns.values()]
     require_columns(rows, [*matched, *grain], target)
+    twice = [foreign for foreign in dimensions if foreign in rows.columns and foreign not in matched]
+    if twice:
+        raise UsageError(f"{target}: {twice} are foreign keys and columns of the query; rename one of them")
     rows = lake.engine.stage(rows)
     if grain:
         require_unique(rows, grain, target)
@@ -153,6 +159,7 @@ def fact(
         "select * from result where " + (" or ".join(f"{quoted(name)} = {UNKNOWN}" for name in dimensions) or "false"),
         result=result,
     )
+    counted = Counts(target, rows_in=rows.count(), rows_out=result.count())  # a fan-out ends here, before the write
     lake.write(target, result, schema="replace")
     written = lake.read(target)
     per_key = {
@@ -161,5 +168,4 @@ def fact(
         ).count()
         for foreign in dimensions
     }
-    counts = Counts(target, rows_in=rows.count(), rows_out=written.count(), more=per_key)
-    return Fact(written, orphans, counts)
+    return Fact(written, orphans, replace(counted, more=per_key))

@@ -4,6 +4,8 @@ Everything between two steps has one of these Arrow types: bool, int8–int64, f
 binary, date32, timestamp[us] with zone UTC (an instant) or without zone, and list and struct of them.
 """
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 
 from thresher.errors import SchemaMismatch
@@ -88,15 +90,31 @@ def ddl(kind: pa.DataType) -> str:
     if pa.types.is_list(kind):
         return f"array<{ddl(kind.value_type)}>"
     if pa.types.is_struct(kind):
-        return "struct<" + ", ".join(f"{quoted(f.name)}: {ddl(f.type)}" for f in kind) + ">"
+        return "struct<" + ", ".join(f"{_shown(f.name)}: {ddl(f.type)}" for f in kind) + ">"
     return _DDL[kind]
 
 
 def quoted(name: str) -> str:
-    """A name as it stands in Spark SQL: back-ticks where a plain word would not do.
+    """A name as it is safe in Spark SQL, whatever word it is.
 
-    >>> quoted("price"), quoted("cbc:ID")
-    ('price', '`cbc:ID`')
+    >>> quoted("select"), quoted("cbc:ID")
+    ('`select`', '`cbc:ID`')
     """
+    return "`" + name.replace("`", "``") + "`"
+
+
+def unused(name: str, taken: Iterable[str]) -> str:
+    """The name, or the name with underscores before it, so that no column has it yet.
+
+    >>> unused("_n", ["a", "_N"])
+    '__n'
+    """
+    lower = {other.lower() for other in taken}
+    while name.lower() in lower:
+        name = f"_{name}"
+    return name
+
+
+def _shown(name: str) -> str:
     plain = name.isascii() and name.replace("_", "a").isalnum() and not name[0].isdigit()
-    return name if plain else "`" + name.replace("`", "``") + "`"
+    return name if plain else quoted(name)

@@ -41,11 +41,14 @@ class Engine(Protocol):
     def stage(self, frame: Frame) -> Frame:
         """The same rows, computed once and kept (spilling to disk) for as long as the returned frame lives."""
 
-    def map_batches(self, frame: Frame, function: BatchFunction, schema: pa.Schema) -> Frame:
+    def map_batches(
+        self, frame: Frame, function: BatchFunction, schema: pa.Schema, *, rows_per_call: int | None = None
+    ) -> Frame:
         """Each batch of the frame through a function from batches to batches, in parallel, computed once.
 
         `function` may be called many times, on any part of the rows and in any order; what it needs must be
-        picklable. Every batch it yields must have exactly `schema`.
+        picklable. Every batch it yields must have exactly `schema`. `rows_per_call` keeps a batch small where each row
+        stands for much work, such as a file.
         """
 
     def read(self, table: Path, version: int | None = None) -> Frame:

@@ -3,25 +3,30 @@
 import itertools
 import json
 import os
+import shutil
+import tempfile
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, SchemaMismatchError
+from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
 
 from thresher import sql
 from thresher.engines import BatchFunction
-from thresher.errors import DataError, SchemaMismatch, SqlError, WriteConflict
+from thresher.errors import DataError, LakeError, SchemaMismatch, SqlError, WriteConflict
 from thresher.frame import Frame
 from thresher.types import canonical_schema
 
 ROWS_PER_BATCH = 10_000
+BYTES_PER_BATCH = 1 << 30  # an Arrow string column holds at most 2 GiB
+_numbers = itertools.count()
 
 
 class EmbeddedFrame(Frame):
@@ -71,12 +76,14 @@ class EmbeddedFrame(Frame):
 
     def batches_of(self, rows: int) -> pa.RecordBatchReader:
         """The rows as Arrow batches of at most that many rows."""
-        reader = self._relation().to_arrow_reader(rows)
+        with _readable(self.text):
+            reader = self._relation().to_arrow_reader(rows)
 
         def exact() -> Iterator[pa.RecordBatch]:
             with _readable(self.text):
                 for batch in reader:
-                    yield batch.cast(self._schema)
+                    for part in _sliced(batch):
+                        yield part.cast(self._schema)
 
         return pa.RecordBatchReader.from_batches(self._schema, exact())
 
@@ -96,17 +103,28 @@ class EmbeddedEngine:
     name = "duckdb"
 
     def __init__(self) -> None:
-        self._names = (f"f{n}" for n in itertools.count())
         self.connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
+        # By default DuckDB spills into the working directory, which is the user's project.
+        spilled = tempfile.mkdtemp(prefix="thresher-spill-")
+        self._clean_up = weakref.finalize(self, shutil.rmtree, spilled, ignore_errors=True)
+        self.connection.execute("set global temp_directory = ?", [spilled])
+        # Without it, 2 GiB of text in one batch are an error.
+        self.connection.execute("set global arrow_large_buffer_size = true")
         for statement in sql.SETUP:
             self.connection.execute(statement)
 
     def fresh_name(self) -> str:
-        """A name that no other frame or table of this engine has."""
-        return next(self._names)
+        """A name that no other frame or table of this process has."""
+        return f"f{next(_numbers)}"
 
     def from_arrow(self, rows: pa.Table) -> EmbeddedFrame:
         return self._frame_of(rows.cast(canonical_schema(rows.schema)))
+
+    def _taken_over(self, frame: Frame) -> EmbeddedFrame:
+        """The frame itself, or the rows of a frame of another lake."""
+        if isinstance(frame, EmbeddedFrame) and frame.engine is self:
+            return frame
+        return self._staged(frame.batches())
 
     def _frame_of(self, source: Any) -> EmbeddedFrame:
         name = self.fresh_name()
@@ -116,11 +134,13 @@ class EmbeddedEngine:
         names = {table: self.fresh_name() for table in frames}
         schemas = {table: frame.schema for table, frame in frames.items()}
         translated = sql.parse(query).to_duckdb(names, schemas)
-        return EmbeddedFrame(self, translated, {names[table]: frame for table, frame in frames.items()}, query)
+        inputs = {names[table]: self._taken_over(frame) for table, frame in frames.items()}
+        return EmbeddedFrame(self, translated, inputs, query)
 
     def difference(self, frame: Frame, other: Frame) -> EmbeddedFrame:
         one, two = self.fresh_name(), self.fresh_name()
-        return EmbeddedFrame(self, f'select * from "{one}" except all select * from "{two}"', {one: frame, two: other})
+        inputs = {one: self._taken_over(frame), two: self._taken_over(other)}
+        return EmbeddedFrame(self, f'select * from "{one}" except all select * from "{two}"', inputs)
 
     def stage(self, frame: Frame) -> EmbeddedFrame:
         return self._staged(frame.batches())
@@ -128,29 +148,19 @@ class EmbeddedEngine:
     def _staged(self, reader: pa.RecordBatchReader) -> EmbeddedFrame:
         name = f"staged_{self.fresh_name()}"
         cursor = self.connection.cursor()
-        cursor.register("incoming", reader)
-        cursor.execute(f'create table "{name}" as select * from incoming')
+        with _unwrapped(reader) as incoming, _readable("computing rows"):
+            cursor.register("incoming", incoming)
+            cursor.execute(f'create table "{name}" as select * from incoming')
         frame = EmbeddedFrame(self, f'select * from "{name}"', {})
         weakref.finalize(frame, _drop, self.connection, name)
         # Frames derived from this one must keep it, and with it the table, alive.
         return EmbeddedFrame(self, f'select * from "{name}_v"', {f"{name}_v": frame})
 
-    def map_batches(self, frame: Frame, function: BatchFunction, schema: pa.Schema) -> EmbeddedFrame:
-        failure: list[BaseException] = []
-
-        def mapped() -> Iterator[pa.RecordBatch]:
-            try:
-                yield from _in_threads(frame, function)
-            except BaseException as error:  # DuckDB would only hand on its text
-                failure.append(error)
-                raise
-
-        try:
-            return self._staged(pa.RecordBatchReader.from_batches(schema, mapped()))
-        except Exception:
-            if failure:
-                raise failure[0] from None
-            raise
+    def map_batches(
+        self, frame: Frame, function: BatchFunction, schema: pa.Schema, *, rows_per_call: int | None = None
+    ) -> EmbeddedFrame:
+        batches = self._taken_over(frame).batches_of(rows_per_call or ROWS_PER_BATCH)
+        return self._staged(pa.RecordBatchReader.from_batches(schema, _in_threads(batches, function)))
 
     def read(self, table: Path, version: int | None = None) -> EmbeddedFrame:
         return self._frame_of(DeltaTable(table, version=version).to_pyarrow_dataset())
@@ -167,37 +177,36 @@ class EmbeddedEngine:
         note: Mapping[str, str],
     ) -> None:
         predicate = " AND ".join(_equals(column, value) for column, value in (replace_where or {}).items())
-        try:
+        with _unwrapped(frame.batches()) as batches, _writable(table):
             write_deltalake(
                 table,
-                frame.batches(),
+                batches,
                 mode=mode,  # type: ignore[call-overload]
                 partition_by=list(partition_by) or None,
                 predicate=predicate or None,
                 schema_mode=schema_mode,
                 commit_properties=_commit(note),
             )
-        except CommitFailedError as error:
-            raise WriteConflict(f"{table.parent.name}.{table.name}: {error}") from error
-        except SchemaMismatchError as error:
-            raise SchemaMismatch(f"{table.parent.name}.{table.name}: {error}") from error
 
     def upsert(self, table: Path, frame: Frame, keys: Sequence[str], version: int, note: Mapping[str, str]) -> None:
-        on = " AND ".join(f'target."{key}" IS NOT DISTINCT FROM source."{key}"' for key in keys)
-        merge = DeltaTable(table, version=version).merge(
-            frame.batches(),
-            predicate=on,
-            source_alias="source",
-            target_alias="target",
-            commit_properties=_commit(note),
-        )
-        try:
+        on = " AND ".join(f'(target."{key}" IS NOT DISTINCT FROM source."{key}")' for key in keys)
+        with _unwrapped(frame.batches()) as batches, _writable(table):
+            merge = DeltaTable(table, version=version).merge(
+                batches, predicate=on, source_alias="source", target_alias="target", commit_properties=_commit(note)
+            )
             merge.when_matched_update_all().when_not_matched_insert_all().execute()
-        except CommitFailedError as error:
-            raise WriteConflict(f"{table.parent.name}.{table.name}: {error}") from error
 
     def close(self) -> None:
         self.connection.close()
+        self._clean_up()
+
+
+def _sliced(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The batch in parts of at most BYTES_PER_BATCH, as far as single rows allow it."""
+    parts = max(1, -(-batch.nbytes // BYTES_PER_BATCH))
+    rows = max(1, -(-batch.num_rows // parts))
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
 
 
 def _drop(connection: duckdb.DuckDBPyConnection, name: str) -> None:
@@ -207,12 +216,12 @@ def _drop(connection: duckdb.DuckDBPyConnection, name: str) -> None:
         pass  # the engine was closed first, and the table went with it
 
 
-def _in_threads(frame: Frame, function: BatchFunction) -> Iterator[pa.RecordBatch]:
+def _in_threads(batches: pa.RecordBatchReader, function: BatchFunction) -> Iterator[pa.RecordBatch]:
     """Batches through the function on all cores, in order, with few of them in memory at a time."""
     workers = os.cpu_count() or 2
     running: deque[Any] = deque()
     with ThreadPoolExecutor(workers) as pool:
-        for batch in frame.batches():
+        for batch in batches:
             running.append(pool.submit(lambda one: list(function(iter([one]))), batch))
             if len(running) > workers:
                 yield from running.popleft().result()
@@ -230,6 +239,40 @@ def _equals(column: str, value: Any) -> str:
         return f'"{column}" IS NULL'
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return f'"{column}" = ' + (text if isinstance(value, bool | int) else "'" + text.replace("'", "''") + "'")
+
+
+@contextmanager
+def _unwrapped(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatchReader]:
+    """The same rows for a library that would hand on only the text of an error on our side: raises the error itself."""
+    failure: list[BaseException] = []
+
+    def watched() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from reader
+        except BaseException as error:
+            failure.append(error)
+            raise
+
+    try:
+        yield pa.RecordBatchReader.from_batches(reader.schema, watched())
+    except Exception:
+        if failure:
+            raise failure[0] from None
+        raise
+
+
+@contextmanager
+def _writable(table: Path) -> Iterator[None]:
+    """deltalake's errors as ours; a write that failed has committed nothing."""
+    name = f"{table.parent.name}.{table.name}"
+    try:
+        yield
+    except CommitFailedError as error:
+        raise WriteConflict(f"{name}: {error}") from error
+    except SchemaMismatchError as error:
+        raise SchemaMismatch(f"{name}: {error}") from error
+    except (DeltaError, OSError) as error:
+        raise LakeError(f"{name} cannot be written; it is as it was before: {_first_line(error)}") from error
 
 
 class _readable:

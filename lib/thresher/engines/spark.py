@@ -149,7 +149,9 @@ class SparkEngine:
         finally:
             active.session = before
 
-    def map_batches(self, frame: Frame, function: BatchFunction, schema: pa.Schema) -> SparkFrame:
+    def map_batches(
+        self, frame: Frame, function: BatchFunction, schema: pa.Schema, *, rows_per_call: int | None = None
+    ) -> SparkFrame:
         given, wanted = frame.schema, schema
 
         def exact(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -215,13 +217,6 @@ class SparkEngine:
                 f"when matched then update set * when not matched then insert *",
                 source_rows=frame.native,
             )
-
-    def delete(self, table: Path, condition: str, note: Mapping[str, str]) -> int:
-        sql.parse(f"select * from rows where ({condition})")
-        # `where (x)` alone would be read as a table's alias `where` with a list of columns.
-        with self._noted(note), _readable(SqlError, table):
-            (counted,) = self.spark.sql(f"delete from {_path(table)} where true and ({condition})").collect()
-        return int(counted["num_affected_rows"])
 
     @contextmanager
     def _noted(self, note: Mapping[str, str]) -> Iterator[None]:

@@ -236,8 +236,6 @@ def ordered(item: exp.Ordered, sql: str) -> str:
 def _over(e: Expressions, node: exp.Expr, name: str) -> str:
     parts = []
     keys = e.exprs(node.args.get("partition_by") or [])
-    if not all(kinds.is_groupable(key.kind) for key in keys):
-        e.refuse(node, "PARTITION BY a float or a double")
     if keys:
         parts.append(f"PARTITION BY {', '.join(key.sql for key in keys)}")
     if order := node.args.get("order"):

@@ -109,7 +109,7 @@ def is_orderable(kind: pa.DataType) -> bool:
 
 
 def is_groupable(kind: pa.DataType) -> bool:
-    """May tell rows apart, null equal to null at every depth: all but floating numbers, which have two zeros."""
+    """May be a value that stands for its group: all but floating numbers, of which a group may hold two zeros."""
     if is_array(kind):
         return is_groupable(kind.value_type)
     if is_struct(kind):

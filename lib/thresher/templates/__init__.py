@@ -7,14 +7,14 @@ only `Markup`, which `thresher.sanitize` and `thresher.report` make, passes as i
 
 import base64
 import hashlib
-import os
-import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+
+from thresher import files
 
 FOLDER = Path(__file__).parent
 
@@ -26,15 +26,8 @@ def publish(template: str, target: Path, **values: object) -> None:
     """
     style = (FOLDER / "style.css").read_text("utf-8")
     page = _environment.get_template(template).render(values, style=Markup(style), policy=_policy(style))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Not the tempfile module: its files are readable by their owner alone, and a web server is somebody else.
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        # Half a surrogate pair is legal in a notebook's JSON, but not in UTF-8: shown as it was written there.
-        draft.write_bytes(page.encode("utf-8", "backslashreplace"))
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
+    # Half a surrogate pair is legal in a notebook's JSON, but not in UTF-8: shown as it was written there.
+    files.replace(target, page.encode("utf-8", "backslashreplace"))
 
 
 def _policy(style: str) -> str:
