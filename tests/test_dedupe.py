@@ -67,6 +67,19 @@ def test_exact_compares_nulls_and_nested_values_whole(lake):
     assert sorted(str(row["_file"]) for row in rows_of(result.removed)) == ["2", "None"]
 
 
+def test_floating_numbers_and_nested_first_columns(lake):
+    nan = float("nan")
+    rows = [{"n": {"x": 1}, "d": value} for value in (nan, nan, 0.0, -0.0, 1.5, None, None)]
+    result = dedupe.exact(lake.frame(rows))
+    assert sorted(str(abs(row["d"]) if row["d"] is not None else None) for row in rows_of(result.kept)) == [
+        "0.0",
+        "1.5",
+        "None",
+        "nan",
+    ]
+    assert result.removed.count() == 3
+
+
 def test_what_cannot_be_done_is_named(tmp_path):
     rows = th.Lake(tmp_path).frame([{"a": 1}])
     with pytest.raises(MissingColumns, match=r"dedupe\.latest: missing columns \['b'\]; found \['a'\]"):

@@ -171,6 +171,20 @@ def test_all_tables_are_written_unless_told_otherwise(lake):
     assert flatten.documents(lake, "raw.t", "curated.t", "doc", tables={}).tables == {}
 
 
+def test_tables_never_fall_on_one_dataset(lake):
+    names = ["Line", "line", "line_2", "日本"]
+    assert list(flatten.default_tables("curated.x", names).values()) == [
+        "curated.x_line",
+        "curated.x_line_2",
+        "curated.x_line_2_2",
+        "curated.x_table",
+    ]
+    raw(lake, TWO)
+    for dataset in ("raw.t", "curated.t"):
+        with pytest.raises(UsageError, match="source, target and tables must be different datasets"):
+            flatten.documents(lake, "raw.t", "curated.t", "doc", tables={"book": dataset})
+
+
 def test_other_root_elements_are_refused(lake):
     raw(
         lake,

@@ -5,7 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from thresher import ingest, landing
-from thresher.errors import LandingNotFound, MissingColumns, UsageError
+from thresher.errors import DataError, LandingNotFound, MissingColumns, UsageError
+from thresher.lake import Lake
 
 
 def parquet(path, rows, **types):
@@ -56,6 +57,7 @@ def test_what_cannot_be_read_is_quarantined_and_the_rest_loads(lake, tmp_path):
     assert rows_of(lake.read("raw.t")) == [{"id": 1, "v": 1, "_file": "a.parquet", "_row": 1}]
     assert (loaded.counts.rows_in, loaded.counts.rows_out, loaded.counts.refused) == (5, 1, 4)
     null_key, schema, cut, empty = refusals(loaded)
+    assert {row["key"]: row["content"] for row in loaded.refused.to_arrow().to_pylist()}["2"] == b'{"id": null, "v": 2}'
     assert null_key == {"source": "a.parquet", "key": "2", "rule": "null key", "reason": "a null in the key id"}
     assert schema["source"] == "b.parquet"
     assert schema["reason"] == "column v is string here, bigint in the files before"
@@ -134,7 +136,7 @@ def test_missing_landing_key_and_format_are_named(lake, tmp_path):
     with pytest.raises(LandingNotFound, match="no file in landing matches"):
         ingest.files(lake, str(tmp_path / "in"), "raw.t")
     parquet(tmp_path / "in" / "a.parquet", [{"id": 1}])
-    with pytest.raises(MissingColumns, match=r"raw\.t: missing columns \['key'\]; found \['id',"):
+    with pytest.raises(MissingColumns, match=r"raw\.t: missing columns \['key'\]; found \['id'\]"):
         ingest.files(lake, str(tmp_path / "in"), "raw.t", key=["key"])
     with pytest.raises(UsageError, match=r"raw\.t: format 'xls' is unknown; expected one of auto, parquet, documents"):
         ingest.files(lake, str(tmp_path / "in"), "raw.t", format="xls")
@@ -148,3 +150,23 @@ def test_landing_names_are_relative_and_hidden_files_are_left_alone(tmp_path):
     assert [file.name for file in landing.find(str(tmp_path))] == ["a.xml", "b.xml", "x/c.xml"]
     assert [file.name for file in landing.find(f"{tmp_path}/*/c.xml")] == ["x/c.xml"]
     assert [file.name for file in landing.find(f"{tmp_path}/a.xml")] == ["a.xml"]
+
+
+def test_a_delivery_of_which_nothing_can_be_read_leaves_the_dataset_alone(lake, tmp_path):
+    parquet(tmp_path / "in" / "a.parquet", [{"id": 1}])
+    ingest.files(lake, str(tmp_path / "in"), "raw.t", format="parquet")
+    (tmp_path / "in" / "a.parquet").write_bytes(b"junk")
+    with pytest.raises(DataError, match=r"raw\.t: none of 1 files can be read, so nothing was loaded \(a\.parquet: "):
+        ingest.files(lake, str(tmp_path / "in"), "raw.t", format="parquet")
+    assert [row["id"] for row in rows_of(lake.read("raw.t"))] == [1]
+
+
+def test_brackets_in_a_folder_and_links_that_lead_nowhere(tmp_path):
+    folder = tmp_path / "land[1]"
+    folder.mkdir()
+    (folder / "a.xml").write_text("<a/>")
+    (folder / "gone.xml").symlink_to(tmp_path / "nowhere")
+    assert [file.name for file in landing.find(str(folder))] == ["a.xml", "gone.xml"]
+    assert [file.name for file in landing.find(str(folder / "a.xml"))] == ["a.xml"]
+    loaded = ingest.files(Lake(tmp_path / "lake"), str(folder), "raw.t")
+    assert [(row["source"], row["rule"]) for row in refusals(loaded)] == [("gone.xml", "unreadable file")]

@@ -9,6 +9,7 @@ import pytest
 
 import thresher as th
 from thresher.errors import (
+    DataError,
     DatasetNotFound,
     DuplicateKeys,
     InvalidName,
@@ -116,6 +117,23 @@ def test_merge_counts_null_safe_changes(lake):
     assert lake.history("raw.t")[0]["version"] == 1
 
 
+def test_merge_on_several_keys_and_any_column_names(lake):
+    lake.write("raw.t", [{"select": 1, 'a"b': 0, "_there": "x", "true": 1.5}])
+    rows = [
+        {"select": 1, 'a"b': 0, "_there": "y", "true": 1.5},
+        {"select": 1, 'a"b': 2, "_there": "z", "true": 2.5},
+    ]
+    assert lake.merge("raw.t", rows, ["select", 'a"b']) == Merged(inserted=1, updated=1, unchanged=0)
+    assert rows_of(lake.read("raw.t"), "_there") == rows
+
+
+def test_merge_refuses_to_guess_among_rows_that_share_a_key(lake):
+    lake.write("raw.t", [{"k": 1, "v": 1}, {"k": 1, "v": 2}, {"k": 2, "v": 1}])
+    with pytest.raises(DuplicateKeys, match=r"raw\.t: key \['k'\] is not unique"):
+        lake.merge("raw.t", [{"k": 1, "v": 3}], ["k"])
+    assert lake.merge("raw.t", [{"k": 2, "v": 3}], ["k"]) == Merged(inserted=0, updated=1, unchanged=0)
+
+
 def test_merge_creates_the_dataset(lake):
     assert lake.merge("raw.t", [{"k": 1}], ["k"]) == Merged(inserted=1, updated=0, unchanged=0)
 
@@ -182,6 +200,31 @@ def test_evolve_adds_columns_and_fills_missing_ones(lake):
         {"a": 1, "b": "x", "c": None},
         {"a": 2, "b": None, "c": True},
     ]
+
+
+def test_an_empty_text_in_a_partition_is_refused(lake):
+    with pytest.raises(SchemaMismatch, match="an empty text in a partition column .* would come back as null"):
+        lake.write("raw.t", [{"p": "", "v": 1}], partition_by=["p"])
+    lake.write("raw.t", [{"p": "a", "v": 1}], partition_by=["p"])
+    with pytest.raises(UsageError, match=r"raw\.t is partitioned by \['p'\], found partition_by=\['v'\]"):
+        lake.write("raw.t", [{"p": "b", "v": 1}], mode="append", partition_by=["v"])
+
+
+def test_a_query_that_fails_while_it_is_written_says_so_and_writes_nothing(tmp_path):
+    lake = th.Lake(tmp_path)
+    lake.write("raw.t", [{"a": "x"}])
+    for write in (lambda rows: lake.write("raw.t", rows), lambda rows: lake.merge("raw.t", rows, ["a"])):
+        with pytest.raises(DataError, match="text that is no integer: x"):
+            write(lake.sql("select cast(cast(a as int) as string) as a from raw.t"))
+    assert lake.history("raw.t")[0]["version"] == 0
+
+
+def test_frames_of_two_lakes_can_be_joined(tmp_path):
+    one, other = th.Lake(tmp_path / "one"), th.Lake(tmp_path / "other")
+    one.write("raw.t", [{"v": "one"}])
+    other.write("raw.t", [{"v": "other"}])
+    found = other.sql("select a.v as a, b.v as b from a cross join b", a=one.read("raw.t"), b=other.read("raw.t"))
+    assert found.to_arrow().to_pylist() == [{"a": "one", "b": "other"}]
 
 
 def test_columns_that_differ_only_in_case_are_refused(lake):

@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -106,3 +108,15 @@ def test_a_database_without_driver_is_a_usage_error_that_hides_the_password() ->
     with pytest.raises(UsageError, match="no driver for this database") as caught:
         Ledger("nosuchdatabase://user:secret@host/db")
     assert "secret" not in str(caught.value)
+
+
+def test_first_runs_at_the_same_time_share_one_new_ledger(tmp_path: Path) -> None:
+    start = (
+        "import sys; from thresher.ledger import Ledger; "
+        "print(Ledger(sys.argv[1]).start_run('p', description='', file='p.yml', engine='duckdb', params={}))"
+    )
+    command = [sys.executable, "-c", start, str(tmp_path / "ledger.sqlite")]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(5)]
+    ids = {process.communicate(timeout=60)[0].strip() for process in started}
+    assert [process.returncode for process in started] == [0] * 5
+    assert {run.id for run in Ledger(tmp_path / "ledger.sqlite").runs()} == ids

@@ -283,3 +283,13 @@ def test_a_pipeline_is_found_by_its_bare_name(project: Path, monkeypatch: pytest
         PipelineError, match=r"no pipeline 'coarses': found no file .*coarses.yml. Did you mean courses?"
     ):
         find("coarses")
+
+
+def test_a_file_that_a_parameter_names_must_be_there(project: Path, loaded: Callable[..., Pipeline]) -> None:
+    text = "name: x\nsteps:\n  a:\n    notebook: notebooks/merge.ipynb\n    with: {tables: {}, name: queries/a.sql}\n"
+    with pytest.raises(ParameterError) as error:
+        loaded(text)
+    assert str(error.value) == "pipelines/x.yml:5: name: file queries/a.sql is not there"
+    (project / "queries").mkdir()
+    (project / "queries" / "a.sql").write_text("select 1 as one")
+    assert loaded(text).steps[0].arguments["name"] == "queries/a.sql"

@@ -1,9 +1,12 @@
 """Dimensions keep their keys, facts find them, and nothing is multiplied or lost."""
 
+import threading
+
 import pytest
 
 from thresher import star
 from thresher.errors import DuplicateKeys, MissingColumns, UsageError
+from thresher.lake import Lake
 
 FIRST = [
     {"isbn": "b", "title": "Botany", "year": 2001},
@@ -62,6 +65,31 @@ def test_loading_a_dimension_again_makes_no_version(lake):
         loaded = star.dimension(lake, lake.frame(FIRST), "mart.dim_book", key=["isbn"])
     assert loaded.counts.more == {"inserted": 0, "updated": 0}
     assert [table.version for table in lake.tables("mart")] == [0]
+
+
+def test_a_dimension_follows_its_query(lake):
+    star.dimension(lake, lake.frame([{"isbn": "a", "title": "A", "year": 1}]), "mart.dim_book", key=["isbn"])
+    changed = lake.frame([{"isbn": "a", "title": "A", "price": 1.5}, {"isbn": "b", "title": "B", "price": None}])
+    star.dimension(lake, changed, "mart.dim_book", key=["isbn"])
+    assert members(lake)[1:] == [
+        {"book_key": 1, "isbn": "a", "title": "A", "year": None, "price": 1.5},
+        {"book_key": 2, "isbn": "b", "title": "B", "year": None, "price": None},
+    ]
+
+
+def test_loads_of_one_dimension_at_once_lose_no_member(tmp_path):
+    def load(letter):
+        lake = Lake(tmp_path)
+        star.dimension(lake, lake.frame([{"isbn": f"{letter}{n}"} for n in range(5)]), "mart.dim_book", key=["isbn"])
+
+    threads = [threading.Thread(target=load, args=(letter,)) for letter in "xyz"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = members(Lake(tmp_path))
+    assert {row["isbn"] for row in found} == {None} | {f"{letter}{n}" for letter in "xyz" for n in range(5)}
+    assert [row["book_key"] for row in found] == [-1, *range(1, 16)]
 
 
 def test_rows_of_one_member_that_differ_need_an_order(lake):

@@ -209,7 +209,8 @@ def site(lake: str | None, site: str | None) -> None:
     from thresher.places import lake_folder, site_folder
 
     folder = lake_folder(lake)
-    click.echo(pages.build(site_folder(folder, site), _open(lake), Ledger.of_lake(folder)))
+    opened = _open(lake)
+    click.echo(pages.build(site_folder(folder, site), opened, Ledger.of_lake(folder)))
 
 
 @main.command()
@@ -252,7 +253,10 @@ def _open(lake: str | None, engine: str | None = None) -> "Lake":
     from thresher.lake import Lake
     from thresher.places import lake_folder
 
-    return Lake(lake_folder(lake), engine)
+    folder = lake_folder(lake)
+    if not folder.exists():
+        raise UsageError(f"no lake at {folder}. Run a pipeline first, or name another folder with --lake.")
+    return Lake(folder, engine)
 
 
 def _headline(run: "Run") -> str:

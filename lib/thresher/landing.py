@@ -24,19 +24,21 @@ class LandingFile:
     name: str
 
 
-def find(source: str) -> list[LandingFile]:
+def find(source: str, project: Path | None = None) -> list[LandingFile]:
     """The files of a path or glob, by name; a folder stands for all files below it.
 
     Names that begin with a dot are not matched, as in a shell. Raises LandingNotFound when nothing matches.
     """
-    place = resolve(source)
-    if place.exists():
-        folder, pattern = (place, "**/*") if place.is_dir() else (place.parent, glob.escape(place.name))
+    place = resolve(source, project)
+    if place.is_dir():
+        folder, pattern = place, "**/*"
     else:
-        # Only what the user wrote is a pattern; the project's own folder may well have brackets in its name.
-        parts = Path(source).expanduser().parts
-        fixed = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
-        folder, pattern = resolve(Path(*parts[:fixed])), str(Path(*parts[fixed:]))
+        # A folder that is there by that very name is meant by it, brackets and all.
+        *parts, last = place.parts
+        folder, rest = Path(parts[0]), parts[1:]
+        while rest and ((folder / rest[0]).is_dir() or not glob.has_magic(rest[0])):
+            folder /= rest.pop(0)
+        pattern = str(Path(*rest, glob.escape(last) if place.exists() else last))
     if not folder.is_dir():
         raise LandingNotFound(
             f"landing folder {folder} is not there (source {source!r}). Relative paths begin at the project folder; "

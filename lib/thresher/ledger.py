@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from thresher.counts import Counts
 from thresher.errors import LakeError, UsageError
@@ -262,7 +263,11 @@ class Ledger:
                 if self._file:
                     # Readers then never wait for a writer; the setting stays in the file.
                     connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-                _metadata.create_all(connection)
+                for table in _metadata.sorted_tables:
+                    # Not create_all(): it looks first and creates then, and another process may come between.
+                    connection.execute(CreateTable(table, if_not_exists=True))
+                    for index in table.indexes:
+                        connection.execute(CreateIndex(index, if_not_exists=True))
                 self._is_prepared = True
             yield connection
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from thresher.pipeline_file import (
     word_for,
 )
 from thresher.places import lake_folder
-from thresher.project import project_root
+from thresher.project import names_file, project_root, resolve
 
 LAKE_PARAMETER = "lake"
+TEXT_FILES = (".sql", ".ddl")  # a parameter that is text may be the path of such a file
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _ENGINE = re.compile(r"duckdb|spark|sc://\S+")
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
@@ -157,6 +159,7 @@ def _step(text: StepText, params: Mapping[str, Any], project: Path, problems: Pr
     if contract:
         _check_arguments(text, arguments, contract, problems)
         _check_landing(text, arguments, contract, project, problems)
+        _check_files(text, arguments, project, problems)
     takes_lake = bool(contract and LAKE_PARAMETER in contract.parameters)
     datasets = {role: tuple(dict.fromkeys(_datasets(role, text, arguments, problems))) for role in ("reads", "writes")}
     return Step(
@@ -235,7 +238,14 @@ def _check_landing(
         if parameter.is_landing and parameter.accepts(value):
             line = text.arguments[name].line if name in arguments else text.line
             for pattern in [value] if isinstance(value, str) else value or ():
-                problems.catch(line, name, landing.find, str(project / pattern))
+                problems.catch(line, name, partial(landing.find, project=project), pattern)
+
+
+def _check_files(text: StepText, arguments: Mapping[str, Any], project: Path, problems: Problems) -> None:
+    for name, value in arguments.items():
+        if isinstance(value, str) and any(names_file(value, suffix) for suffix in TEXT_FILES):
+            if not resolve(value.strip(), project).is_file():
+                problems.add(text.arguments[name].line, f"{name}: file {value} is not there", ParameterError)
 
 
 def _datasets(role: str, text: StepText, arguments: Mapping[str, Any], problems: Problems) -> Iterator[str]:

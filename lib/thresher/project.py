@@ -19,10 +19,20 @@ def project_root(start: Path | str = ".") -> Path:
     return start
 
 
-def resolve(path: Path | str) -> Path:
-    """An absolute path: as it is, or relative to the project."""
+def resolve(path: Path | str, project: Path | None = None) -> Path:
+    """An absolute path: as it is, or relative to the project (else the one around the working directory)."""
     path = Path(path).expanduser()
-    return path if path.is_absolute() else project_root() / path
+    return path if path.is_absolute() else (project or project_root()) / path
+
+
+def names_file(value: str, suffix: str) -> bool:
+    """Whether a value is the path of a file with that suffix, and not the text itself.
+
+    >>> names_file("pipelines/a.sql", ".sql"), names_file("select 1\\n-- like a.sql", ".sql")
+    (True, False)
+    """
+    value = value.strip()
+    return value.endswith(suffix) and "\n" not in value and len(value) < 1000
 
 
 def text_of(value: str, suffix: str) -> str:
@@ -33,7 +43,7 @@ def text_of(value: str, suffix: str) -> str:
     >>> text_of("select 1 as one", ".sql")
     'select 1 as one'
     """
-    if not value.strip().endswith(suffix):
+    if not names_file(value, suffix):
         return value
     file = resolve(value.strip())
     if not file.is_file():

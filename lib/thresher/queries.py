@@ -6,7 +6,7 @@ from thresher import sql
 from thresher.errors import SqlError
 from thresher.frame import Frame
 from thresher.lake import Lake
-from thresher.project import text_of
+from thresher.project import names_file, text_of
 
 
 def query(lake: Lake, text: str, *, sources: Sequence[str]) -> Frame:
@@ -16,7 +16,7 @@ def query(lake: Lake, text: str, *, sources: Sequence[str]) -> Frame:
     not there, SqlError when the query reads a dataset that is not in `sources` (or the other way round): the order of a
     pipeline follows from what its steps say, so it must be true.
     """
-    origin = text.strip() if text.strip().endswith(".sql") else "query"
+    origin = text.strip() if names_file(text, ".sql") else "query"
     text = text_of(text, ".sql")
     read = set(sql.parse(text, origin).tables)
     for what, names in (

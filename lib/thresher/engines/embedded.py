@@ -189,7 +189,8 @@ class EmbeddedEngine:
             )
 
     def upsert(self, table: Path, frame: Frame, keys: Sequence[str], version: int, note: Mapping[str, str]) -> None:
-        on = " AND ".join(f'(target."{key}" IS NOT DISTINCT FROM source."{key}")' for key in keys)
+        pairs = ((f"target.{_escaped(key)}", f"source.{_escaped(key)}") for key in keys)
+        on = " AND ".join(f"({ours} IS NOT DISTINCT FROM {theirs})" for ours, theirs in pairs)
         with _unwrapped(frame.batches()) as batches, _writable(table):
             merge = DeltaTable(table, version=version).merge(
                 batches, predicate=on, source_alias="source", target_alias="target", commit_properties=_commit(note)
@@ -234,11 +235,15 @@ def _commit(note: Mapping[str, str]) -> CommitProperties:
     return CommitProperties(custom_metadata={"userMetadata": json.dumps(dict(note), sort_keys=True)} if note else None)
 
 
+def _escaped(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def _equals(column: str, value: Any) -> str:
     if value is None:
-        return f'"{column}" IS NULL'
+        return f"{_escaped(column)} IS NULL"
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return f'"{column}" = ' + (text if isinstance(value, bool | int) else "'" + text.replace("'", "''") + "'")
+    return f"{_escaped(column)} = " + (text if isinstance(value, bool | int) else "'" + text.replace("'", "''") + "'")
 
 
 @contextmanager

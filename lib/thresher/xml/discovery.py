@@ -46,8 +46,13 @@ def discover(documents: Documents, options: Options | None = None) -> Schema:
 
 def each(documents: Documents) -> Iterator[tuple[str | bytes | None, bool]]:
     """Every document, and whether it comes from a text column: as UTF-8 bytes, whatever its declaration says."""
+    if isinstance(documents, str | bytes):
+        raise UsageError("expected a list or an Arrow array of XML documents, found a single one; put it in a list")
     if not isinstance(documents, pa.Array | pa.ChunkedArray):
-        yield from ((document, False) for document in documents)
+        for document in documents:
+            if not isinstance(document, str | bytes | None):
+                raise UsageError(f"an XML document is str, bytes or None; found {type(document).__name__}")
+            yield document, False
         return
     kind = documents.type
     if kind not in _TEXTS and kind not in _BLOBS:
