@@ -216,6 +216,16 @@ def test_a_notebook_runs_by_plain_papermill(project, tmp_path):
     assert [(each["rows_in"], each["rows_out"], each["refused"]) for each in shown] == [(67, 65, 2)]
 
 
+def test_the_steps_run_by_hand_in_their_order(project, tmp_path):
+    for notebook in sorted((project / "notebooks").glob("0*.ipynb")):
+        command = [sys.executable, "-m", "papermill", str(notebook), str(tmp_path / notebook.name)]
+        command += ["-p", "lake", str(tmp_path / "lake")]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert "unknown parameter" not in done.stderr
+    assert Lake(tmp_path / "lake").read("mart.fact_reading_list").count() == 104
+
+
 def nbval(project, *notebooks):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env"]
     command += ["--nbval-sanitize-with", str(ROOT / "tests" / "notebooks.cfg"), *map(str, notebooks)]
