@@ -61,7 +61,8 @@ class Execution:
 
     def _attend(self, step: Step, sockets: Path) -> None:
         """See one step through, from its kernel's start to its end; in a thread of its own."""
-        kernel = Kernel(sockets, step.name)
+        # By number: a socket's path is short, a step's name may be long.
+        kernel = Kernel(sockets, f"k{self.pipeline.steps.index(step)}")
         try:
             if self._verdict(step) in (None, "ready"):
                 self._start(kernel, step)

@@ -186,10 +186,13 @@ class Ledger:
         return run_id
 
     def finish_run(self, run_id: str, status: str, *, error: str | None = None) -> None:
-        """Note how a run ended."""
+        """Note how a run ended; a step of it that nobody ended, because noting it failed, was interrupted."""
+        now = datetime.now(UTC)
         with self._writing() as connection:
-            values = {"status": _known(status), "error": error, "ended_at": datetime.now(UTC)}
+            values = {"status": _known(status), "error": error, "ended_at": now}
             connection.execute(_runs.update().where(_runs.c.id == run_id).values(values))
+            steps = (_steps.c.run_id == run_id) & (_steps.c.status == "running")
+            connection.execute(_steps.update().where(steps).values(status="interrupted", ended_at=now))
 
     def start_step(self, run_id: str, name: str, *, notebook: str, executed: str = "") -> None:
         """Note that a step begins now. `executed` is the executed notebook, relative to the lake."""
