@@ -8,6 +8,9 @@ from thresher import ingest, landing
 from thresher.errors import DataError, LandingNotFound, MissingColumns, UsageError
 from thresher.lake import Lake
 
+# What these show does not depend on the engine: the code above it is the same.
+embedded_only = pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
+
 
 def parquet(path, rows, **types):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +81,7 @@ def test_a_page_damaged_in_the_middle_refuses_the_whole_file(lake, tmp_path):
     assert [(row["source"], row["rule"]) for row in refusals(loaded)] == [("b.parquet", "unreadable file")]
 
 
+@embedded_only
 def test_documents_keep_their_bytes(lake, tmp_path):
     folder = tmp_path / "in"
     (folder / "sub").mkdir(parents=True)
@@ -113,6 +117,7 @@ def test_loading_again_changes_nothing(lake, tmp_path):
     assert [table.version for table in lake.tables()] == [0, 0]
 
 
+@embedded_only
 def test_what_is_mended_leaves_the_quarantine(lake, tmp_path, monkeypatch):
     file = tmp_path / "in" / "a.xml"
     file.parent.mkdir()
@@ -129,6 +134,7 @@ def test_what_is_mended_leaves_the_quarantine(lake, tmp_path, monkeypatch):
     assert [(row["source"], row["run"]) for row in kept] == [("c.xml", "first")]
 
 
+@embedded_only
 def test_missing_landing_key_and_format_are_named(lake, tmp_path):
     with pytest.raises(LandingNotFound, match=r"landing folder .*nowhere is not there"):
         ingest.files(lake, str(tmp_path / "nowhere" / "*.parquet"), "raw.t")
@@ -152,6 +158,7 @@ def test_landing_names_are_relative_and_hidden_files_are_left_alone(tmp_path):
     assert [file.name for file in landing.find(f"{tmp_path}/a.xml")] == ["a.xml"]
 
 
+@embedded_only
 def test_a_delivery_of_which_nothing_can_be_read_leaves_the_dataset_alone(lake, tmp_path):
     parquet(tmp_path / "in" / "a.parquet", [{"id": 1}])
     ingest.files(lake, str(tmp_path / "in"), "raw.t", format="parquet")

@@ -23,6 +23,9 @@ from thresher.errors import (
 )
 from thresher.lake import Merged
 
+# What these show does not depend on the engine: the code above it is the same.
+embedded_only = pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
+
 ALL_TYPES = pa.schema(
     [
         ("flag", pa.bool_()),
@@ -134,6 +137,7 @@ def test_merge_refuses_to_guess_among_rows_that_share_a_key(lake):
     assert lake.merge("raw.t", [{"k": 2, "v": 3}], ["k"]) == Merged(inserted=0, updated=1, unchanged=0)
 
 
+@embedded_only
 def test_merge_creates_the_dataset(lake):
     assert lake.merge("raw.t", [{"k": 1}], ["k"]) == Merged(inserted=1, updated=0, unchanged=0)
 
@@ -227,6 +231,7 @@ def test_frames_of_two_lakes_can_be_joined(tmp_path):
     assert found.to_arrow().to_pylist() == [{"a": "one", "b": "other"}]
 
 
+@embedded_only
 def test_columns_that_differ_only_in_case_are_refused(lake):
     with pytest.raises(InvalidName, match="rows: column 'A' differs from 'a' only in case"):
         lake.write("raw.t", pa.table({"a": [1], "A": [2]}))
@@ -292,6 +297,7 @@ def test_writers_at_the_same_time_lose_nothing(tmp_path):
     assert lake.read("raw.t").count() == 13
 
 
+@embedded_only
 def test_tables_tells_rows_columns_and_versions(lake):
     lake.write("raw.t", [{"a": 1}, {"a": 2}])
     lake.write("mart.dim_x", [{"x_key": 1, "n": {"l": ["a"]}}])
@@ -312,6 +318,7 @@ def test_the_run_is_kept_with_the_commit(lake, monkeypatch):
     assert lake.history("raw.t")[0]["run"] == "courses-1"
 
 
+@embedded_only
 def test_a_frame_shows_data_as_text(lake):
     frame = lake.frame(pa.table({"name": ["<script>x</script>", None], "n": [Decimal("1225.50000000"), None]}))
     html = frame._repr_html_()
