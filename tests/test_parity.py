@@ -11,6 +11,8 @@ def test_every_kind_of_difference_is_told(tmp_path):
     for lake in (one, other):
         lake.write("raw.same", [{"a": 1, "n": {"x": []}}, {"a": 1, "n": {"x": [1]}}])
         lake.write("quarantine.raw_same", [{"source": "f", "run": lake.path.name}])
+    one.write("curated.run", [{"run": "1"}])
+    other.write("curated.run", [{"run": "2"}])
     one.write("raw.only", [{"a": 1}])
     one.write("raw.rows", [{"a": 1}, {"a": 1}, {"a": 2}])
     other.write("raw.rows", [{"a": 1}, {"a": 2}, {"a": 2}])
@@ -19,6 +21,7 @@ def test_every_kind_of_difference_is_told(tmp_path):
     one.write("raw.order", [{"a": 1, "b": 1}])
     other.write("raw.order", [{"b": 1, "a": 1}])
     assert compare(one, other) == (
+        Comparison("curated.run", 1, 1, "1 rows only here, 1 only there", ({"run": "1"},), ({"run": "2"},)),
         Comparison("quarantine.raw_same", 1, 1),
         Comparison("raw.only", 1, None, "the dataset is there on one engine only"),
         Comparison("raw.order", 1, 1, "other order of columns: ['a', 'b'] here, ['b', 'a'] there"),
