@@ -1,7 +1,8 @@
 """The portable SQL against what Apache Spark 4.2 answered: the same rows, names and types, or an error, or refused.
 
-`sql_answers.jsonl` holds its answers to edge values of every entry of the allow-list (session zone UTC, ANSI on): one
-statement a line with `spark` (schema and rows) or `error` (the error condition), values written as `encoded` does.
+`sql_answers/` holds its answers to edge values of every entry of the allow-list (session zone UTC, ANSI on), made by
+tools/ask_spark.py: one statement a line with `spark` (schema and rows) or `error` (the error condition), values written
+as `encoded` does.
 Further recorded cases lie outside the repository: THRESHER_PARITY names their folder.
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from sqlglot import exp
 
@@ -24,7 +26,7 @@ from thresher.sql import allowed
 from thresher.sql.kinds import in_spark
 from thresher.types import canonical
 
-ANSWERS = Path(__file__).with_name("sql_answers.jsonl")
+ANSWERS = sorted(Path(__file__).with_name("sql_answers").glob("*.jsonl"))
 FOLDER = Path(os.environ.get("THRESHER_PARITY", Path(__file__).parents[2] / "shared" / "parity"))
 FURTHER = FOLDER / "spark42_cases.jsonl"
 
@@ -35,13 +37,20 @@ OTHER_SETTINGS = ("ansi_off", "tz_newyork")
 def embedded() -> duckdb.DuckDBPyConnection:
     """A connection as the embedded engine sets it up."""
     connection = duckdb.connect()
-    for statement in sql.SETUP:
-        connection.execute(statement)
+    sql.prepare(connection)
     return connection
 
 
-def encoded(value: Any) -> Any:
-    """A value as the recorded answers write it."""
+def encoded(value: Any, kind: pa.DataType) -> Any:
+    """A value of this type as the recorded answers write it."""
+    if value is None:
+        return None
+    if pa.types.is_list(kind):
+        return [encoded(item, kind.value_type) for item in value]
+    if pa.types.is_map(kind):
+        return {"M": [[encoded(key, kind.key_type), encoded(item, kind.item_type)] for key, item in value]}
+    if pa.types.is_struct(kind):
+        return {"R": [[field.name, encoded(value[field.name], field.type)] for field in kind]}
     if isinstance(value, float):
         text = repr(float(f"{value:.13g}"))
         return "NaN" if value != value else "-0.0" if text == "-0.0" else float(text)
@@ -53,10 +62,6 @@ def encoded(value: Any) -> Any:
         return f"d:{value.isoformat()}"
     if isinstance(value, bytes):
         return f"x:{value.hex()}"
-    if isinstance(value, list):
-        return [encoded(item) for item in value]
-    if isinstance(value, dict):
-        return {"R": [[name, encoded(item)] for name, item in value.items()]}
     return value
 
 
@@ -64,7 +69,7 @@ def in_order(rows: list[Any], is_ordered: bool) -> list[Any]:
     return rows if is_ordered else sorted(rows, key=json.dumps)
 
 
-def verdict(connection: duckdb.DuckDBPyConnection, case: dict[str, Any]) -> str:
+def verdict(connection: duckdb.DuckDBPyConnection, case: dict[str, Any], known: set[str]) -> str:
     """same, both error, refused, refused at run time; else what is wrong, in capitals."""
     try:
         query = sql.parse(case["sql"])
@@ -74,6 +79,8 @@ def verdict(connection: duckdb.DuckDBPyConnection, case: dict[str, Any]) -> str:
     except SqlError:
         return "both error" if "error" in case else "refused"
     try:
+        sql.add_functions(connection, [f for f in translated.functions if f.name not in known])
+        known.update(f.name for f in translated.functions)
         table = connection.execute(translated.sql).to_arrow_table()
     except duckdb.Error as error:
         if "not proven equal to Spark" in str(error):
@@ -88,9 +95,11 @@ def verdict(connection: duckdb.DuckDBPyConnection, case: dict[str, Any]) -> str:
     arrow = [canonical(kind) for kind in table.schema.types]
     if not all(a.equals(b) for a, b in zip(arrow, translated.schema.types, strict=True)):
         return f"DECLARED {translated.schema.types}, came {arrow}"
-    rows = [
-        [encoded(value) for value in row] for row in zip(*(column.to_pylist() for column in table.columns), strict=True)
+    columns = [
+        [encoded(value, kind) for value in column.to_pylist()]
+        for column, kind in zip(table.columns, translated.schema.types, strict=True)
     ]
+    rows = [list(row) for row in zip(*columns, strict=True)]
     is_ordered = bool(query._tree.args.get("order"))
     if in_order(rows, is_ordered) != in_order(case["spark"]["rows"], is_ordered):
         return f"ROWS {rows}, Spark {case['spark']['rows']}"
@@ -103,8 +112,8 @@ def cases(file: Path) -> list[dict[str, Any]]:
 
 @cache
 def answers() -> list[tuple[dict[str, Any], str]]:
-    connection = embedded()
-    return [(case, verdict(connection, case)) for case in cases(ANSWERS)]
+    connection, known = embedded(), set[str]()
+    return [(case, verdict(connection, case, known)) for file in ANSWERS for case in cases(file)]
 
 
 def wrong(found: list[tuple[dict[str, Any], str]]) -> str:
@@ -119,9 +128,9 @@ def test_every_answer_is_sparks_or_an_error_or_refused() -> None:
 
 @pytest.mark.skipif(not FURTHER.exists(), reason=f"no recorded answers of Spark at {FURTHER} (THRESHER_PARITY)")
 def test_no_further_case_differs_silently_from_spark(record_property: Any) -> None:
-    connection = embedded()
+    connection, known = embedded(), set[str]()
     recorded = cases(FURTHER)
-    found = [(case, verdict(connection, case)) for case in recorded if case["area"] not in OTHER_SETTINGS]
+    found = [(case, verdict(connection, case, known)) for case in recorded if case["area"] not in OTHER_SETTINGS]
     tally = Counter(words if words.islower() else "wrong" for _, words in found)
     record_property("parity", dict(tally, other_settings=len(recorded) - len(found)))
     assert wrong(found) == ""
@@ -142,8 +151,10 @@ def test_every_function_and_construct_of_the_allow_list_gave_sparks_rows_somewhe
 
 @pytest.mark.parametrize("entry", allowed.ENTRIES, ids=lambda entry: entry.signature)
 def test_every_example_of_the_reference_runs(entry: allowed.Entry) -> None:
-    translated = sql.parse(entry.example).to_duckdb({}, {})
-    assert embedded().execute(translated).fetchall() != []
+    translated = sql.parse(entry.example).translation({}, {})
+    connection = embedded()
+    sql.add_functions(connection, translated.functions)
+    assert connection.execute(translated.sql).fetchall() != []
 
 
 def test_the_reference_page_is_the_allow_list() -> None:

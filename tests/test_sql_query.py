@@ -132,8 +132,7 @@ def test_a_table_that_is_not_given_is_an_error() -> None:
 
 def embedded() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
-    for statement in sql.SETUP:
-        connection.execute(statement)
+    sql.prepare(connection)
     return connection
 
 

@@ -1,7 +1,7 @@
 """The column types that both engines and Delta tables share, as Arrow types and in Spark's words.
 
 Everything between two steps has one of these Arrow types: bool, int8–int64, float32, float64, decimal128, string,
-binary, date32, timestamp[us] with zone UTC (an instant) or without zone, and list and struct of them.
+binary, date32, timestamp[us] with zone UTC (an instant) or without zone, and list, map and struct of them.
 """
 
 from collections.abc import Iterable
@@ -64,12 +64,15 @@ def canonical(kind: pa.DataType, path: str = "value") -> pa.DataType:
         return TIMESTAMP if kind.tz else TIMESTAMP_NTZ
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return pa.list_(pa.field("element", canonical(kind.value_type, f"{path}[]")))
+    if pa.types.is_map(kind):
+        key, item = canonical(kind.key_type, f"{path}{{key}}"), canonical(kind.item_type, f"{path}{{}}")
+        return pa.map_(pa.field("key", key, nullable=False), pa.field("value", item))
     if pa.types.is_struct(kind):
         return pa.struct([pa.field(f.name, canonical(f.type, f"{path}.{f.name}")) for f in kind])
     raise SchemaMismatch(
         f"column {path}: type {kind} cannot be stored in a Delta table. "
         f"Expected one of boolean, integers, float, double, decimal, string, binary, date, timestamp (microseconds), "
-        f"array, struct. Cast the column first."
+        f"array, map, struct. Cast the column first."
     )
 
 
@@ -89,6 +92,8 @@ def ddl(kind: pa.DataType) -> str:
         return f"decimal({kind.precision},{kind.scale})"
     if pa.types.is_list(kind):
         return f"array<{ddl(kind.value_type)}>"
+    if pa.types.is_map(kind):
+        return f"map<{ddl(kind.key_type)}, {ddl(kind.item_type)}>"
     if pa.types.is_struct(kind):
         return "struct<" + ", ".join(f"{_shown(f.name)}: {ddl(f.type)}" for f in kind) + ">"
     return _DDL[kind]

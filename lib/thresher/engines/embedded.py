@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,14 +39,16 @@ class EmbeddedFrame(Frame):
         query: str,
         inputs: "Mapping[str, EmbeddedFrame | pa.Table | Any]",
         text: str | None = None,
+        schema: pa.Schema | None = None,
     ):
         self.engine: EmbeddedEngine = engine
         self.query = query
         self.inputs = inputs
         self.text = text or query  # what the user wrote, for errors
-        with _readable(self.text):
-            empty = self._relation().limit(0).to_arrow_table()
-        self._schema = canonical_schema(empty.schema)
+        if schema is None:
+            with _readable(self.text):
+                schema = self._relation().limit(0).to_arrow_table().schema
+        self._schema = canonical_schema(schema)
 
     @property
     def schema(self) -> pa.Schema:
@@ -110,8 +113,9 @@ class EmbeddedEngine:
         self.connection.execute("set global temp_directory = ?", [spilled])
         # Without it, 2 GiB of text in one batch are an error.
         self.connection.execute("set global arrow_large_buffer_size = true")
-        for statement in sql.SETUP:
-            self.connection.execute(statement)
+        sql.prepare(self.connection)
+        self._known_functions: set[str] = set()
+        self._adding = threading.Lock()
 
     def fresh_name(self) -> str:
         """A name that no other frame or table of this process has."""
@@ -133,9 +137,16 @@ class EmbeddedEngine:
     def sql(self, query: str, frames: Mapping[str, Frame]) -> EmbeddedFrame:
         names = {table: self.fresh_name() for table in frames}
         schemas = {table: frame.schema for table, frame in frames.items()}
-        translated = sql.parse(query).to_duckdb(names, schemas)
+        translated = sql.parse(query).translation(names, schemas)
+        self._add_functions(translated)
         inputs = {names[table]: self._taken_over(frame) for table, frame in frames.items()}
-        return EmbeddedFrame(self, translated, inputs, query)
+        return EmbeddedFrame(self, translated.sql, inputs, query, translated.schema)
+
+    def _add_functions(self, translated: sql.Translation) -> None:
+        with self._adding:
+            new = [function for function in translated.functions if function.name not in self._known_functions]
+            sql.add_functions(self.connection, new)
+            self._known_functions.update(function.name for function in new)
 
     def difference(self, frame: Frame, other: Frame) -> EmbeddedFrame:
         one, two = self.fresh_name(), self.fresh_name()

@@ -7,11 +7,12 @@ and `expressions` what stands in them, by the rules of the allow-list (`allowed`
 numbers; `connection` is what a DuckDB connection needs beforehand; `reference` prints the list.
 
 To add a function: a rule in the module of its kind, with `@function`; statements with edge values and Spark's answers
-to them in `tests/sql_answers.jsonl`; then write `reference()` to docs/sql.md.
+to them in `tests/sql_answers/`; then write `reference()` to docs/sql.md.
 """
 
-from thresher.sql.connection import SETTINGS, SETUP, macros
+from thresher.sql.connection import SETTINGS, add_functions, prepare
 from thresher.sql.query import Query, parse
 from thresher.sql.reference import reference
+from thresher.sql.translation import Translation
 
-__all__ = ["SETTINGS", "SETUP", "Query", "macros", "parse", "reference"]
+__all__ = ["SETTINGS", "Query", "Translation", "add_functions", "parse", "prepare", "reference"]

@@ -1,13 +1,15 @@
 """The allow-list: what is portable, each entry with the rule that writes it for DuckDB.
 
-A construct or function that has no entry here is refused by name. The modules of rules (`operators`, `casts`,
-`scalars`, `dates`, `arrays`, `aggregates`) register themselves; `reference` prints the list as docs/sql.md.
+A construct or function that has no entry here is refused by name. The modules of rules
+register themselves, together with the macros and functions that their DuckDB text needs; `reference` prints the list as
+docs/sql.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from sqlglot import exp
 
 if TYPE_CHECKING:
@@ -43,11 +45,27 @@ class Function:
     most: int
 
 
+@dataclass(frozen=True)
+class ArrowFunction:
+    """A function in Python that DuckDB calls with Arrow arrays; NULLs are handed to it too.
+
+    `arguments` are DuckDB's types, None for any number of arguments of any type. `run` gives an array of as many
+    values, of a type that DuckDB reads as `result`.
+    """
+
+    name: str
+    arguments: Sequence[str] | None
+    result: str
+    run: Callable[..., pa.Array]
+
+
 CONSTRUCTS: dict[type[exp.Expr], Construct] = {}
 FUNCTIONS: dict[str, Function] = {}
 AGGREGATES: dict[str, Function] = {}
 WINDOW_FUNCTIONS: dict[str, Function] = {}
 ENTRIES: list[Entry] = []
+MACROS: dict[str, str] = {}  # DuckDB's macros with Spark's rules: signature to body
+ARROW_FUNCTIONS: dict[str, ArrowFunction] = {}
 
 # Refused functions whose portable wording is known.
 REMEDIES = {
@@ -103,5 +121,17 @@ def function(
             into[name] = Function(rule, least, most)
         ENTRIES.append(Entry(group, signature, note, example))
         return rule
+
+    return register
+
+
+def arrow_function(
+    name: str, arguments: Sequence[str] | None, result: str
+) -> Callable[[Callable[..., pa.Array]], Callable[..., pa.Array]]:
+    """Register a function over Arrow arrays that every connection knows under this name."""
+
+    def register(run: Callable[..., pa.Array]) -> Callable[..., pa.Array]:
+        ARROW_FUNCTIONS[name] = ArrowFunction(name, arguments, result, run)
+        return run
 
     return register

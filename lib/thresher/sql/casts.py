@@ -47,6 +47,8 @@ def written_type(e: Expressions, node: exp.Expr) -> pa.DataType:
         return pa.decimal128(precision, scale)
     if node.this == exp.DType.ARRAY and len(node.expressions) == 1:
         return kinds.array_of(written_type(e, node.expressions[0]))
+    if node.this == exp.DType.MAP and len(node.expressions) == 2:
+        return kinds.map_of(*(written_type(e, part) for part in node.expressions))
     e.refuse(node, f"type {node.sql('spark')}", "use one of the shared types (docs/sql.md)")
 
 

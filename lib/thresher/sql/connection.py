@@ -1,5 +1,11 @@
 """What a DuckDB connection needs before it runs translated SQL: settings, and macros with Spark's rules for text."""
 
+from collections.abc import Iterable
+
+import duckdb
+
+from thresher.sql import allowed
+
 SETTINGS: dict[str, str | bool] = {
     "TimeZone": "UTC",
     "default_null_order": "nulls_first_on_asc_last_on_desc",
@@ -166,10 +172,27 @@ _MACROS = {
     ),
 }
 
-
-def macros() -> list[str]:
-    """The statements that a connection runs once, before translated SQL."""
-    return [f"CREATE OR REPLACE MACRO {name} AS {body}" for name, body in _MACROS.items()]
+allowed.MACROS.update(_MACROS)
 
 
-SETUP: list[str] = [f"SET GLOBAL {name} = {value!r}" for name, value in SETTINGS.items()] + macros()
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Settings, macros and functions, once for a connection and all its cursors."""
+    for name, value in SETTINGS.items():
+        connection.execute(f"SET GLOBAL {name} = {value!r}")
+    for name, body in allowed.MACROS.items():
+        connection.execute(f"CREATE OR REPLACE MACRO {name} AS {body}")
+    add_functions(connection, allowed.ARROW_FUNCTIONS.values())
+
+
+def add_functions(connection: duckdb.DuckDBPyConnection, functions: Iterable[allowed.ArrowFunction]) -> None:
+    """Functions over Arrow arrays, for this connection and all its cursors."""
+    for function in functions:
+        arguments = list(function.arguments) if function.arguments is not None else None
+        connection.create_function(
+            function.name,
+            function.run,
+            arguments,  # type: ignore[arg-type]
+            function.result,  # type: ignore[arg-type]
+            type="arrow",  # type: ignore[arg-type]
+            null_handling="special",  # type: ignore[arg-type]
+        )

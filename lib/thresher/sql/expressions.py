@@ -63,6 +63,7 @@ class Expressions:
         self.subquery = subquery
         self.scope = Scope([])
         self.windows: dict[str, exp.Window] = {}
+        self.functions: dict[str, allowed.ArrowFunction] = {}  # those that only this query needs
         self.refuse = source.refuse
         self.wrong = source.wrong
 
@@ -79,6 +80,10 @@ class Expressions:
         for part, value in node.args.items():
             if value and part not in parts:
                 self.refuse(node, f"{_described(node)} with {part.strip('_').replace('_', ' ').upper()}")
+
+    def function(self, made: allowed.ArrowFunction) -> str:
+        """The name of a function over Arrow arrays that this query needs besides those of every connection."""
+        return self.functions.setdefault(made.name, made).name
 
     def exprs(self, nodes: Sequence[exp.Expr]) -> list[Typed]:
         return [self.expr(node) for node in nodes]

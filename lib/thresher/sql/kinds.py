@@ -43,6 +43,8 @@ def in_spark(kind: pa.DataType) -> str:
         return f"decimal({kind.precision},{kind.scale})"
     if is_array(kind):
         return f"array<{in_spark(kind.value_type)}>"
+    if is_map(kind):
+        return f"map<{in_spark(kind.key_type)},{in_spark(kind.item_type)}>"
     if is_struct(kind):
         return "struct<" + ",".join(f"{field.name}:{in_spark(field.type)}" for field in kind) + ">"
     return _WORDS[kind][0]
@@ -58,6 +60,8 @@ def in_duckdb(kind: pa.DataType) -> str:
         return f"DECIMAL({kind.precision},{kind.scale})"
     if is_array(kind):
         return f"{in_duckdb(kind.value_type)}[]"
+    if is_map(kind):
+        return f"MAP({in_duckdb(kind.key_type)}, {in_duckdb(kind.item_type)})"
     if is_struct(kind):
         return "STRUCT(" + ", ".join(f"{quoted(field.name)} {in_duckdb(field.type)}" for field in kind) + ")"
     return _WORDS[kind][1]
@@ -79,12 +83,21 @@ def array_of(kind: pa.DataType) -> pa.DataType:
     return pa.list_(pa.field("element", kind))
 
 
+def map_of(key: pa.DataType, value: pa.DataType) -> pa.DataType:
+    """The map type in the shared form."""
+    return pa.map_(pa.field("key", key, nullable=False), pa.field("value", value))
+
+
 def is_decimal(kind: pa.DataType) -> bool:
     return bool(pa.types.is_decimal(kind))
 
 
 def is_array(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind))
+
+
+def is_map(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_map(kind))
 
 
 def is_struct(kind: pa.DataType) -> bool:
@@ -95,6 +108,8 @@ def has_void(kind: pa.DataType) -> bool:
     """NULL without a type, or an array or struct that holds one."""
     if is_array(kind):
         return has_void(kind.value_type)
+    if is_map(kind):
+        return has_void(kind.key_type) or has_void(kind.item_type)
     return any(has_void(field.type) for field in kind) if is_struct(kind) else bool(kind == VOID)
 
 
@@ -105,7 +120,7 @@ def is_exact(kind: pa.DataType) -> bool:
 
 def is_orderable(kind: pa.DataType) -> bool:
     """May be compared, sorted, grouped: everything but nested types, whose order is not proven equal."""
-    return not (is_array(kind) or is_struct(kind))
+    return not (is_array(kind) or is_struct(kind) or is_map(kind))
 
 
 def is_groupable(kind: pa.DataType) -> bool:
@@ -114,6 +129,8 @@ def is_groupable(kind: pa.DataType) -> bool:
         return is_groupable(kind.value_type)
     if is_struct(kind):
         return all(is_groupable(field.type) for field in kind)
+    if is_map(kind):
+        return False
     return kind not in (FLOAT, DOUBLE)
 
 
@@ -160,6 +177,9 @@ def wider(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
     if is_array(left) and is_array(right):
         element = wider(left.value_type, right.value_type)
         return array_of(element) if element is not None else None
+    if is_map(left) and is_map(right):
+        key, value = wider(left.key_type, right.key_type), wider(left.item_type, right.item_type)
+        return map_of(key, value) if key is not None and value is not None else None
     if is_struct(left) and is_struct(right) and [f.name for f in left] == [f.name for f in right]:
         fields = [(a.name, wider(a.type, b.type)) for a, b in zip(left, right, strict=True)]
         return None if any(kind is None for _, kind in fields) else pa.struct(fields)

@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from thresher.sql import kinds
 from thresher.sql.aggregates import GENERATORS, is_aggregate, ordered
-from thresher.sql.allowed import ENTRIES, Entry, construct
+from thresher.sql.allowed import ENTRIES, ArrowFunction, Entry, construct
 from thresher.sql.dialect import Source
 from thresher.sql.expressions import Expressions, Scope, Typed
 from thresher.sql.relations import Relations, Result
@@ -18,10 +18,14 @@ from thresher.sql.relations import Relations, Result
 
 @dataclass(frozen=True)
 class Translation:
-    """DuckDB's SQL and the columns that come out of it, with Spark's names and types."""
+    """DuckDB's SQL, the columns that come out of it, with Spark's names and types, and the functions it calls.
+
+    `functions` are those that are made for this query; they are added to the connection before it runs.
+    """
 
     sql: str
     schema: pa.Schema
+    functions: tuple[ArrowFunction, ...] = ()
 
 
 def translate(tree: exp.Expr, source: Source, tables: Mapping[str, tuple[str, pa.Schema]]) -> Translation:
@@ -46,7 +50,7 @@ class _Translator(Relations):
             seen[name.lower()] = name
         with_ = f"WITH {', '.join(self.written_ctes)} " if self.written_ctes else ""
         schema = pa.schema(list(zip([str(name) for name in result.names], result.types, strict=True)))
-        return Translation(with_ + result.sql, schema)
+        return Translation(with_ + result.sql, schema, tuple(self.e.functions.values()))
 
     def query(self, node: exp.Expr, outer: Scope | None = None, *, is_top: bool = False) -> Result:
         """Any query, its CTEs in sight only inside it."""
