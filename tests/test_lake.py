@@ -233,7 +233,7 @@ def test_frames_of_two_lakes_can_be_joined(tmp_path):
 
 @embedded_only
 def test_columns_that_differ_only_in_case_are_refused(lake):
-    with pytest.raises(InvalidName, match="rows: column 'A' differs from 'a' only in case"):
+    with pytest.raises(InvalidName, match="rows: column 'A' has the name of 'a', case aside"):
         lake.write("raw.t", pa.table({"a": [1], "A": [2]}))
 
 

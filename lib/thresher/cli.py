@@ -229,7 +229,20 @@ def lab() -> None:
 
 @main.group()
 def check() -> None:
-    """Checks that compare."""
+    """What a pipeline would do: is its SQL portable, do both engines agree."""
+
+
+@check.command()
+@_pipeline
+@_params
+@_lake
+def portable(pipeline: str, params: Sequence[tuple[str, str]], lake: str | None) -> None:
+    """Show what the embedded engine would refuse of a pipeline's SQL; runs nothing."""
+    from thresher import portability
+
+    result = portability.check(pipeline, dict(params), lake=lake)
+    click.echo(result)
+    sys.exit(0 if result.is_portable else 1)
 
 
 @check.command()

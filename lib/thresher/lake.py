@@ -30,7 +30,9 @@ from thresher.errors import (
 from thresher.frame import Frame
 from thresher.project import resolve
 from thresher.sql.params import bind, literal
-from thresher.types import canonical_schema, ddl, quoted, unused
+from thresher.sql.statements import parse_statement
+from thresher.statements import Changed, compute
+from thresher.types import canonical_schema, ddl, has_void, quoted, unused
 
 ZONES = ("raw", "curated", "mart", "quarantine")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
@@ -257,6 +259,26 @@ class Lake:
                 self._commit(name, kept, mode="overwrite")
             return deleted
 
+    def execute(self, statement: str, params: Mapping[str, Any] | None = None, **frames: Rows) -> Changed:
+        """Run one INSERT, UPDATE, DELETE or MERGE in Spark's dialect on a dataset; return how many rows it changed.
+
+        It may read datasets by name, and `frames` by keyword; `:name` stands for the value in `params`. One commit, or
+        none where nothing changes. Raises SqlError, NotPortable, DatasetNotFound, SchemaMismatch for a value that
+        the column cannot hold, DuplicateKeys where several rows of a MERGE's source would change one row.
+        """
+        text = bind(statement, params or {})
+        parsed = parse_statement(text)
+        given = {name: self.frame(rows) for name, rows in frames.items()}
+        name = parsed.target
+        with self._writing(name):
+            version = self._version(name) if self.exists(name) else None
+            change = compute(parsed, self.read(name, version), self.sql, given)
+            if change.rows is not None:
+                if self._version(name) != version:
+                    raise WriteConflict(f"{name}: another process has written to it meanwhile; run the statement again")
+                self._commit(name, change.rows, mode=change.mode)
+            return change.counts
+
     # below
 
     def location(self, name: str) -> Path:
@@ -468,13 +490,17 @@ def require_unique(frame: Frame, keys: Sequence[str], what: str) -> None:
 
 
 def _check_columns(name: str, schema: pa.Schema) -> None:
-    canonical_schema(schema)
     seen: dict[str, str] = {}
-    for column in schema.names:
+    for column, kind in zip(schema.names, canonical_schema(schema).types, strict=True):
+        if has_void(kind):
+            raise SchemaMismatch(
+                f"{name}: column {column!r} is NULL without a type ({ddl(kind)}), which no table can hold. "
+                "Write cast(NULL as type) in the query."
+            )
         if not column or column.lower() in seen:
             raise InvalidName(
                 f"{name}: column {column!r} "
-                + (f"differs from {seen[column.lower()]!r} only in case" if column else "has no name")
+                + (f"has the name of {seen[column.lower()]!r}, case aside" if column else "has no name")
                 + "; neither SQL nor Spark could tell them apart. Rename it."
             )
         seen[column.lower()] = column

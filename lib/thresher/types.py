@@ -1,7 +1,8 @@
 """The column types that both engines and Delta tables share, as Arrow types and in Spark's words.
 
 Everything between two steps has one of these Arrow types: bool, int8–int64, float32, float64, decimal128, string,
-binary, date32, timestamp[us] with zone UTC (an instant) or without zone, and list, map and struct of them.
+binary, date32, timestamp[us] with zone UTC (an instant) or without zone, and list, map and struct of them. The result of a
+query may also hold null (NULL without a type), which no table can store.
 """
 
 from collections.abc import Iterable
@@ -26,6 +27,7 @@ _DDL = {
     pa.date32(): "date",
     TIMESTAMP: "timestamp",
     TIMESTAMP_NTZ: "timestamp_ntz",
+    pa.null(): "void",
 }
 
 # Arrow types whose every value fits the type on the right.
@@ -45,7 +47,7 @@ _WIDENED = {
 def canonical(kind: pa.DataType, path: str = "value") -> pa.DataType:
     """The shared type that holds every value of an Arrow type.
 
-    Raises SchemaMismatch for a type that Delta tables cannot hold (time, duration, null, union, …).
+    Raises SchemaMismatch for a type that Delta tables cannot hold (time, duration, union, …).
 
     >>> canonical(pa.large_string()), canonical(pa.timestamp("ms"))
     (DataType(string), TimestampType(timestamp[us]))
@@ -97,6 +99,15 @@ def ddl(kind: pa.DataType) -> str:
     if pa.types.is_struct(kind):
         return "struct<" + ", ".join(f"{_shown(f.name)}: {ddl(f.type)}" for f in kind) + ">"
     return _DDL[kind]
+
+
+def has_void(kind: pa.DataType) -> bool:
+    """NULL without a type, or a nested type that holds one.
+
+    >>> has_void(pa.null()), has_void(pa.list_(pa.int8())), has_void(pa.struct([("a", pa.null())]))
+    (True, False, True)
+    """
+    return bool(kind == pa.null()) or any(has_void(kind.field(n).type) for n in range(kind.num_fields))
 
 
 def quoted(name: str) -> str:

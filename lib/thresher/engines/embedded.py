@@ -23,6 +23,7 @@ from thresher import sql
 from thresher.engines import BatchFunction
 from thresher.errors import DataError, LakeError, SchemaMismatch, SqlError, WriteConflict
 from thresher.frame import Frame
+from thresher.sql import Translation
 from thresher.types import canonical_schema
 
 ROWS_PER_BATCH = 10_000
@@ -45,10 +46,9 @@ class EmbeddedFrame(Frame):
         self.query = query
         self.inputs = inputs
         self.text = text or query  # what the user wrote, for errors
-        if schema is None:
-            with _readable(self.text):
-                schema = self._relation().limit(0).to_arrow_table().schema
-        self._schema = canonical_schema(schema)
+        with _readable(self.text):  # also where the schema is known: the query must bind
+            found = self._relation()
+            self._schema = canonical_schema(schema if schema is not None else found.limit(0).to_arrow_table().schema)
 
     @property
     def schema(self) -> pa.Schema:
@@ -86,9 +86,17 @@ class EmbeddedFrame(Frame):
             with _readable(self.text):
                 for batch in reader:
                     for part in _sliced(batch):
-                        yield part.cast(self._schema)
+                        yield self._exactly(part)
 
         return pa.RecordBatchReader.from_batches(self._schema, exact())
+
+    def _exactly(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch with the names and types of `schema`; its columns are in that order, maybe under other names."""
+        columns = [
+            pa.nulls(len(column)) if field.type == pa.null() else column.cast(field.type)
+            for column, field in zip(batch.columns, self._schema, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
     def count(self) -> int:
         with _readable(self.text):
@@ -97,7 +105,7 @@ class EmbeddedFrame(Frame):
 
     def head(self, rows: int = 10) -> "EmbeddedFrame":
         name = self.engine.fresh_name()
-        return EmbeddedFrame(self.engine, f'select * from "{name}" limit {int(rows)}', {name: self})
+        return EmbeddedFrame(self.engine, f'select * from "{name}" limit {int(rows)}', {name: self}, schema=self._schema)
 
 
 class EmbeddedEngine:
@@ -142,7 +150,7 @@ class EmbeddedEngine:
         inputs = {names[table]: self._taken_over(frame) for table, frame in frames.items()}
         return EmbeddedFrame(self, translated.sql, inputs, query, translated.schema)
 
-    def _add_functions(self, translated: sql.Translation) -> None:
+    def _add_functions(self, translated: Translation) -> None:
         with self._adding:
             new = [function for function in translated.functions if function.name not in self._known_functions]
             sql.add_functions(self.connection, new)

@@ -1,20 +1,24 @@
-"""Aggregates, window functions and explode."""
+"""Calls of aggregates and window functions: what belongs to one, from DISTINCT to OVER, and how it is said in DuckDB."""
 
-from functools import partial
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
 from sqlglot import exp
 
 from thresher.sql import kinds
-from thresher.sql.allowed import AGGREGATES, FUNCTIONS, REMEDIES, WINDOW_FUNCTIONS, construct, function
-from thresher.sql.decimals import scaled, unscaled
+from thresher.sql.allowed import AGGREGATES, ENTRIES, FUNCTIONS, REMEDIES, WINDOW_FUNCTIONS, Entry, Function, Rule, construct
 from thresher.sql.expressions import Expressions, Typed
+from thresher.sql.lambdas import each, let
+from thresher.sql.nested import field, sort_key
 
-GENERATORS = ("explode", "posexplode")
-_LARGEST = "9" * 38
-
-_aggregates = partial(function, group="Aggregates", into=AGGREGATES)
-_windows = partial(function, group="Windows", into=WINDOW_FUNCTIONS)
+# Aggregates that take WITHIN GROUP (ORDER BY …), and calls that take IGNORE NULLS.
+_WITHIN_GROUP = ("listagg", "string_agg", "mode", "percentile_cont", "percentile_disc")
+_NULLS = (
+    *("first", "last", "any_value", "first_value", "last_value", "nth_value", "lag", "lead"),
+    *("collect_list", "array_agg", "collect_set"),
+)
 
 
 def is_aggregate(node: exp.Expr) -> bool:
@@ -22,157 +26,121 @@ def is_aggregate(node: exp.Expr) -> bool:
     return isinstance(node, exp.Window) or (isinstance(node, exp.Anonymous) and node.name.lower() in AGGREGATES)
 
 
-class _Call:
-    """One aggregate as written: its arguments, DISTINCT, and what follows it (FILTER, OVER)."""
-
-    def __init__(self, e: Expressions, node: exp.Anonymous, tail: str = "") -> None:
-        self.e, self.node, self.tail = e, node, tail
-        first = node.expressions[0] if node.expressions else None
-        self.is_distinct = isinstance(first, exp.Distinct)
-        self.nodes = first.expressions if isinstance(first, exp.Distinct) else node.expressions
-        self.distinct = "DISTINCT " if self.is_distinct else ""
+def has_aggregate(node: exp.Expr) -> bool:
+    """Whether an expression aggregates rows: not by a window alone, and not in a subquery."""
+    return any(is_aggregate(part) and not isinstance(part, exp.Window) for part in _parts(node))
 
 
-def _aggregate(e: Expressions, node: exp.Anonymous, tail: str = "") -> Typed:
-    name = node.name.lower()
-    found = AGGREGATES.get(name)
-    if found is None:
-        e.refuse(node, f"function {name}", REMEDIES.get(name, ""))
-    call = _Call(e, node, tail)
-    if len(call.nodes) < found.least or (found.most >= 0 and len(call.nodes) > found.most):
-        e.refuse(node, f"{name} with {len(call.nodes)} arguments instead of {found.least}")
-    for argument in call.nodes:
-        if any(is_aggregate(inner) for inner in argument.walk()):
-            e.refuse(node, f"an aggregate or window function inside {name}", "use a subquery")
-    return found.rule(e, call)
+def has_window(node: exp.Expr) -> bool:
+    """Whether an expression holds a window function, other than in a subquery."""
+    return any(isinstance(part, exp.Window) for part in node.walk(prune=_is_query) if not _is_query(part))
 
 
-@_aggregates(
-    "count",
-    1,
-    -1,
-    "count(*), count(a), count([DISTINCT] a, b, …) → bigint",
-    "SELECT count(DISTINCT a) AS n FROM VALUES (1), (1) AS t(a)",
-)
-def _count(e: Expressions, call: _Call) -> Typed:
-    if isinstance(call.nodes[0], exp.Star):
-        e.only(call.nodes[0], set())
-        return Typed(f"count(*){call.tail}", kinds.BIGINT, "count(1)")
-    values = e.exprs(call.nodes)
-    if call.is_distinct and any(
-        not kinds.is_orderable(v.kind) or v.kind in (kinds.FLOAT, kinds.DOUBLE) for v in values
-    ):
-        e.refuse(call.node, f"count(DISTINCT {', '.join(kinds.in_spark(v.kind) for v in values)})")
-    label = None
-    if all(v.name is not None for v in values):
-        label = f"count({call.distinct}{', '.join(str(v.name) for v in values)})"
-    if len(values) == 1:
-        return Typed(f"count({call.distinct}{values[0].sql}){call.tail}", kinds.BIGINT, label)
-    whole = " AND ".join(f"{v.sql} IS NOT NULL" for v in values)
-    row = ", ".join(v.sql for v in values)
-    return Typed(f"count({call.distinct}CASE WHEN {whole} THEN row({row}) END){call.tail}", kinds.BIGINT, label)
+def _is_query(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Query | exp.Subquery)
 
 
-@_aggregates(
-    "count_if", 1, 1, "count_if(condition) → bigint", "SELECT count_if(a > 1) AS n FROM VALUES (1), (2) AS t(a)"
-)
-def _count_if(e: Expressions, call: _Call) -> Typed:
-    if call.is_distinct:
-        e.refuse(call.node, "count_if(DISTINCT …)")
-    condition = e.boolean(call.nodes[0], "the condition of count_if")
-    return Typed(f"count(CASE WHEN {condition.sql} THEN 1 END){call.tail}", kinds.BIGINT)
+def _parts(node: exp.Expr) -> Iterator[exp.Expr]:
+    """The nodes of an expression without subqueries, and without the calls of windows (but with their arguments)."""
+    if _is_query(node):
+        return
+    yield node
+    below: list[exp.Expr] = list(node.iter_expressions())
+    if isinstance(node, exp.Window):
+        below = [part for part in below if part is not node.this] + list(_call_of(node).iter_expressions())
+    for part in below:
+        yield from _parts(part)
 
 
-@_aggregates(
-    "sum",
-    1,
-    1,
-    "sum([DISTINCT] a) → bigint, decimal(p+10, s)",
-    "SELECT sum(a) AS s FROM VALUES (1.50), (2.25) AS t(a)",
-    note="Integers and decimals; overflow is an error. Doubles: cast to decimal (a sum depends on the order).",
-)
-def _sum(e: Expressions, call: _Call) -> Typed:
-    value = e.expr(call.nodes[0])
-    name = f"sum({call.distinct}{value.name})" if value.name is not None else None
-    total = f"sum({call.distinct}{value.sql}){call.tail}"
-    if value.kind in kinds.INTEGERS:
-        return Typed(f"CAST({total} AS BIGINT)", kinds.BIGINT, name)
-    if kinds.is_decimal(value.kind):
-        kind = pa.decimal128(min(38, value.kind.precision + 10), value.kind.scale)
-        word = kinds.in_duckdb(kind)
-        if kind.precision < kinds.MAX_PRECISION:
-            return Typed(f"CAST({total} AS {word})", kind, name)
-        # DuckDB adds up to 2^127, past the 38 digits of the type: seen in 1.5.6.
-        most = f"CAST('{_LARGEST[: 38 - kind.scale]}.{_LARGEST[: kind.scale]}' AS {word})"
-        failure = f"error('sum does not fit {kinds.in_spark(kind)}')"
-        sql = f"CASE WHEN {total} > {most} OR {total} < - {most} THEN {failure} ELSE {total} END"
-        return Typed(sql, kind, name)
-    e.refuse(call.node, f"sum({kinds.in_spark(value.kind)})", "cast to a decimal")
+def _call_of(node: exp.Expr) -> exp.Expr:
+    while isinstance(node, exp.Window | exp.IgnoreNulls | exp.RespectNulls | exp.Filter | exp.WithinGroup):
+        node = node.this
+    return node
 
 
-@_aggregates(
-    "avg mean",
-    1,
-    1,
-    "avg([DISTINCT] a) → double, decimal(p+4, s+4)",
-    "SELECT avg(a) AS m FROM VALUES (1.00), (2.01) AS t(a)",
-    note="Decimals up to 23 digits exactly, rounded half up; integers while their sum is exact in a double (2^53). "
-    "Doubles: cast to decimal.",
-)
-def _average(e: Expressions, call: _Call) -> Typed:
-    value = e.expr(call.nodes[0])
-    name = f"{call.node.name.lower()}({call.distinct}{value.name})" if value.name is not None else None
-    rows = f"count({call.distinct}{value.sql}){call.tail}"
-    if value.kind in kinds.INTEGERS:
-        # Spark adds doubles row by row: exact, and so equal in any order, as long as no partial sum can pass 2^53.
-        number = f"CAST({value.sql} AS HUGEINT)"
-        sums = [f"sum({call.distinct}{part}){call.tail}" for part in (number, f"abs({number})")]
-        if call.is_distinct:
-            sums[1] = f"sum(abs({number})){call.tail}"
-        return Typed(f"spark_average({sums[0]}, {sums[1]}, {rows})", kinds.DOUBLE, name)
-    if kinds.is_decimal(value.kind) and value.kind.precision <= 23 and value.kind.precision + value.kind.scale <= 38:
-        precision, scale = value.kind.precision + 4, value.kind.scale + 4
-        total = f"sum({call.distinct}{unscaled(value)}){call.tail}"
-        sql = f"spark_divide_whole({total} * 10000::HUGEINT, CAST(nullif({rows}, 0) AS HUGEINT))"
-        return scaled(sql, pa.decimal128(precision, scale), name)
-    e.refuse(call.node, f"{call.node.name.lower()}({kinds.in_spark(value.kind)})", "cast to a narrower decimal")
+@dataclass
+class Call:
+    """One call as written, with what follows it: WITHIN GROUP (ORDER BY …), FILTER, IGNORE NULLS, OVER.
+
+    `whole` is the outermost node. `over` is DuckDB's window; `is_ordered` says that its rows have an order, `is_empty`
+    that its frames never hold one.
+    """
+
+    e: Expressions
+    node: exp.Anonymous
+    whole: exp.Expr
+    nodes: list[exp.Expr]
+    is_distinct: bool
+    order: list[exp.Ordered]
+    condition: str | None = None
+    nulls: str | None = None
+    over: str | None = None
+    keys: str = ""
+    is_ordered: bool = False
+    is_empty: bool = False
+
+    @property
+    def name(self) -> str:
+        return str(self.node.name.lower())
+
+    def run(
+        self,
+        function: str,
+        *arguments: str,
+        where: str | None = None,
+        distinct: bool | None = None,
+        order: str = "",
+    ) -> str:
+        """DuckDB's aggregate `function` over the rows of this call, of those only where `where` holds."""
+        is_distinct = self.is_distinct if distinct is None else distinct
+        inner = f"{'DISTINCT ' * is_distinct}{', '.join(arguments)}{f' ORDER BY {order}' if order else ''}"
+        conditions = [part for part in (self.condition, where, "false" if self.is_empty else None) if part]
+        tail = f" FILTER (WHERE {' AND '.join(f'({part})' for part in conditions)})" if conditions else ""
+        return f"{function}({inner}){tail}{f' OVER ({self.over})' if self.over is not None else ''}"
 
 
-@_aggregates(
-    "min max",
-    1,
-    1,
-    "min(a), max(a)",
-    "SELECT min(a) AS low FROM VALUES ('b'), ('a') AS t(a)",
-    note="Numbers, strings, booleans, dates, timestamps.",
-)
-def _extreme(e: Expressions, call: _Call) -> Typed:
-    value = e.expr(call.nodes[0])
-    name = call.node.name.lower()
-    if not kinds.is_orderable(value.kind) or value.kind == kinds.VOID:
-        e.refuse(call.node, f"{name}({kinds.in_spark(value.kind)})")
-    label = f"{name}({call.distinct}{value.name})" if value.name is not None else None
-    return Typed(f"{name}({value.sql}){call.tail}", value.kind, label)
+WindowReader = Callable[[Expressions, exp.Window, Call], None]
+_readers: list[WindowReader] = []
 
 
-@_aggregates(
-    "bool_and every bool_or some any",
-    1,
-    1,
-    "bool_and(a), every(a), bool_or(a), some(a), any(a)",
-    "SELECT bool_and(a) AS b FROM VALUES (true), (NULL) AS t(a)",
-)
-def _logical(e: Expressions, call: _Call) -> Typed:
-    word = "bool_and" if call.node.name.lower() in ("bool_and", "every") else "bool_or"
-    return Typed(f"{word}({e.boolean(call.nodes[0], call.node.name).sql}){call.tail}", kinds.BOOL)
+def window_reader(reader: WindowReader) -> WindowReader:
+    """Register what reads the window behind OVER into a call."""
+    _readers.append(reader)
+    return reader
 
 
-def _plain(e: Expressions, node: exp.Anonymous) -> Typed:
-    return _aggregate(e, node)
+def aggregate(
+    names: str, least: int, most: int, signature: str, example: str, *, note: str = ""
+) -> Callable[[Rule], Rule]:
+    """Register the rule of an aggregate, which may stand over a window, too; `most` is -1 for any number."""
+
+    def register(rule: Rule) -> Rule:
+        for name in names.split():
+            AGGREGATES[name] = Function(rule, least, most)
+            FUNCTIONS[name] = Function(call, 0, -1)
+        ENTRIES.append(Entry("Aggregates", signature, note, example))
+        return rule
+
+    return register
 
 
-for _name, _function in AGGREGATES.items():
-    FUNCTIONS[_name] = type(_function)(_plain, 0, -1)
+def window_function(
+    names: str, least: int, most: int, signature: str, example: str, *, note: str = ""
+) -> Callable[[Rule], Rule]:
+    """Register the rule of a function that stands over a window only."""
+
+    def register(rule: Rule) -> Rule:
+        for name in names.split():
+            WINDOW_FUNCTIONS[name] = Function(rule, least, most)
+            FUNCTIONS.setdefault(name, Function(_without_window, 0, -1))
+        ENTRIES.append(Entry("Windows", signature, note, example))
+        return rule
+
+    return register
+
+
+def _without_window(e: Expressions, node: exp.Anonymous) -> Typed:
+    e.wrong(node, f"{node.name} without a window; expected {node.name}(…) OVER (ORDER BY …).")
 
 
 @construct(
@@ -182,49 +150,197 @@ for _name, _function in AGGREGATES.items():
     signature="aggregate(…) FILTER (WHERE condition)",
     example="SELECT sum(a) FILTER (WHERE a > 1) AS s FROM VALUES (1), (2) AS t(a)",
 )
-def _filter(e: Expressions, node: exp.Filter) -> Typed:
-    if not is_aggregate(node.this):
-        e.refuse(node, "FILTER here")
-    condition = e.condition(node.expression.this, "the condition of FILTER")
-    value = _aggregate(e, node.this, f" FILTER (WHERE {condition.sql})")
-    return Typed(value.sql, value.kind)
-
-
+@construct(exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls, parts="this expression")
 @construct(
     exp.Window,
     parts="this partition_by order spec over alias first",
     group="Windows",
     signature="aggregate(…) OVER ([PARTITION BY …] [ORDER BY …] [ROWS | RANGE BETWEEN … AND …]), OVER name",
-    note="count, count_if, sum, min, max and the functions below. RANGE only with UNBOUNDED and CURRENT ROW.",
+    note="All aggregates, and the functions below. Frames by rows, and by values of a number, date or timestamp: "
+    "RANGE BETWEEN 1 PRECEDING AND CURRENT ROW, RANGE INTERVAL 1 DAY PRECEDING.",
     example="SELECT sum(a) OVER (ORDER BY a) AS s FROM VALUES (1), (2) AS t(a)",
 )
-def _window(e: Expressions, node: exp.Window) -> Typed:
-    spec = node
-    if node.alias:
-        if node.args.get("partition_by") or node.args.get("order") or node.args.get("spec"):
-            e.refuse(node, "a named window with additions", "write the window out")
-        if node.alias.lower() not in e.windows:
-            e.wrong(node, f"no window {node.alias}.")
-        spec = e.windows[node.alias.lower()]
-    call = node.this
-    if not isinstance(call, exp.Anonymous):
-        e.refuse(node, f"{type(call).__name__} over a window")
-    name = call.name.lower()
-    over = f" OVER ({_over(e, spec, name)})"
-    if name in WINDOW_FUNCTIONS:
-        found = WINDOW_FUNCTIONS[name]
-        if not found.least <= len(call.expressions) <= found.most:
-            e.refuse(call, f"{name} with {len(call.expressions)} arguments")
-        if not spec.args.get("order"):
-            e.refuse(node, f"{name} without ORDER BY in its window", "order the window")
-        if spec.args.get("spec"):
-            e.refuse(node, f"{name} with a frame", "leave the frame out")
-        value = found.rule(e, (call, over))
-    else:
-        if call.expressions and isinstance(call.expressions[0], exp.Distinct):
-            e.refuse(node, "DISTINCT over a window")
-        value = _aggregate(e, call, over)
-    return Typed(value.sql, value.kind, is_window=True)
+def call(e: Expressions, whole: exp.Expr) -> Typed:
+    """An aggregate or window function with all that follows it."""
+    found = _read(e, whole)
+    name = found.name
+    functions = WINDOW_FUNCTIONS if isinstance(whole, exp.Window) and name in WINDOW_FUNCTIONS else AGGREGATES
+    if name not in functions:
+        if name not in FUNCTIONS:
+            e.refuse(found.node, f"function {name}", REMEDIES.get(name, ""))
+        e.wrong(whole, f"{name} is no aggregate or window function; expected one before FILTER, WITHIN GROUP or OVER.")
+    rule = functions[name]
+    _check_arguments(e, found, rule)
+    if isinstance(whole, exp.Window):
+        _check_window(e, found, functions is WINDOW_FUNCTIONS)
+        for reader in _readers:
+            reader(e, whole, found)
+    value = rule.rule(e, found)
+    return replace(value, is_window=True) if isinstance(whole, exp.Window) else value
+
+
+def _read(e: Expressions, whole: exp.Expr) -> Call:
+    """The parts in the order in which Spark takes them."""
+    nulls, condition, order, node = None, None, None, whole
+    if isinstance(node, exp.Window):
+        node = node.this
+    if isinstance(node, exp.IgnoreNulls | exp.RespectNulls):
+        nulls, node = "IGNORE" if isinstance(node, exp.IgnoreNulls) else "RESPECT", node.this
+    if isinstance(node, exp.Filter):
+        condition, node = node.expression.this, node.this
+    if isinstance(node, exp.WithinGroup):
+        order, node = node.expression, node.this
+    if not isinstance(node, exp.Anonymous):
+        e.wrong(whole, "FILTER, WITHIN GROUP, IGNORE NULLS or OVER stands behind something that is no aggregate.")
+    name = node.name.lower()
+    if order is not None and name in AGGREGATES and name not in _WITHIN_GROUP:
+        e.wrong(whole, f"{name} takes no WITHIN GROUP.")
+    if nulls and name not in _NULLS and (name in AGGREGATES or name in WINDOW_FUNCTIONS):
+        e.wrong(whole, f"{name} takes no IGNORE NULLS or RESPECT NULLS.")
+    first = node.expressions[0] if node.expressions else None
+    is_distinct = isinstance(first, exp.Distinct)
+    nodes = list(first.expressions if isinstance(first, exp.Distinct) else node.expressions)
+    found = Call(e, node, whole, nodes, is_distinct, list(order.expressions) if order is not None else [], nulls=nulls)
+    if condition is not None:
+        if has_aggregate(condition) or has_window(condition):
+            e.wrong(condition, "FILTER holds an aggregate or window function; expected a condition on rows.")
+        found.condition = e.condition(condition, "the condition of FILTER").sql
+    return found
+
+
+def _check_arguments(e: Expressions, found: Call, rule: Function) -> None:
+    count = len(found.nodes)
+    if count < rule.least or (rule.most >= 0 and count > rule.most):
+        expected = rule.least if rule.least == rule.most else f"{rule.least} or more"
+        e.wrong(found.node, f"{found.name} with {count} arguments; expected {expected}.")
+    is_window = isinstance(found.whole, exp.Window)
+    for argument in found.nodes:
+        if isinstance(argument, exp.Order | exp.IgnoreNulls | exp.RespectNulls):
+            e.wrong(argument, f"ORDER BY or NULLS inside {found.name}(…); expected it behind.")
+        if isinstance(argument, exp.Star) and found.name != "count":
+            e.refuse(argument, f"{found.name}(*)", "name the column")
+        if has_window(argument):
+            e.refuse(found.node, f"a window function inside {found.name}", "use a subquery")
+        if has_aggregate(argument) and not is_window:
+            e.wrong(found.node, f"an aggregate inside {found.name}. Compute the inner one in a subquery.")
+
+
+def _sorts_a_query(node: exp.Expr) -> bool:
+    parent = node.parent
+    while parent is not None and not isinstance(parent, exp.Order | exp.Query | exp.Window):
+        parent = parent.parent
+    return isinstance(parent, exp.Order) and isinstance(parent.parent, exp.Query)
+
+
+def _check_window(e: Expressions, found: Call, is_ranking: bool) -> None:
+    if _sorts_a_query(found.whole):
+        e.wrong(found.whole, "a window function in ORDER BY. Name it in the SELECT, and order by the name.")
+    if found.is_distinct:
+        e.wrong(found.whole, "DISTINCT over a window. Number the first row of each value in a subquery instead.")
+    if is_ranking and found.condition is not None:
+        e.wrong(found.whole, f"{found.name} takes no FILTER.")
+
+
+def numeric(e: Expressions, call: Call, position: int = 0, *, or_interval: bool = False) -> Typed:
+    """An argument that is a number; text and NULL become double, as Spark converts them."""
+    node = call.nodes[position]
+    value = e.expr(node)
+    if value.kind in (kinds.STRING, kinds.VOID):
+        return e.cast(value, kinds.DOUBLE)
+    if isinstance(value.kind, kinds.Interval):
+        if or_interval:
+            return value
+        e.refuse(node, f"{call.name} of an {kinds.in_spark(value.kind)}", "extract its seconds or months")
+    if not kinds.is_number(value.kind):
+        e.wrong(node, f"{call.name} of a {kinds.in_spark(value.kind)}; expected a number.")
+    return value
+
+
+def as_double(value: Typed) -> str:
+    """A number as double."""
+    return value.sql if value.kind == kinds.DOUBLE else f"CAST({value.sql} AS DOUBLE)"
+
+
+def constant(node: exp.Expr) -> Decimal | None:
+    """The number that a constant expression is: digits, a sign, a cast of digits, a sum of such. None for others."""
+    try:
+        match node:
+            case exp.Literal():
+                return Decimal(str(node.this).strip())
+            case exp.Paren() | exp.Cast():
+                return constant(node.this)
+            case exp.Neg():
+                value = constant(node.this)
+                return -value if value is not None else None
+            case exp.Add() | exp.Sub() | exp.Mul():
+                left, right = constant(node.this), constant(node.expression)
+                if left is None or right is None:
+                    return None
+                return left + right if isinstance(node, exp.Add) else left - right if isinstance(node, exp.Sub) else left * right
+    except InvalidOperation:
+        return None
+    return None
+
+
+# Functions whose result does not depend on the order of an array's elements, and those that keep it that way.
+_ORDER_FREE = ("sort_array", "size", "cardinality", "array_size", "array_contains", "array_min", "array_max")
+_PASSING = ("array_distinct", "array_compact", "array_remove", "flatten", "coalesce", "nvl")
+
+
+def is_order_free(call: Call) -> bool:
+    """Whether what takes the array of this call gives the same for any order of its elements."""
+    node = call.whole
+    while (parent := node.parent) is not None:
+        if isinstance(parent, exp.Anonymous):
+            name = parent.name.lower()
+            if name in _ORDER_FREE or (name == "array_sort" and len(parent.expressions) == 1):
+                return node is parent.expressions[0]
+            if name not in _PASSING or node is not parent.expressions[0]:
+                return False
+        elif not isinstance(parent, exp.Paren):
+            return False
+        node = parent
+    return False
+
+
+def agreed(call: Call, value: Typed, result: str, *, with_nulls: bool, remedy: str) -> str:
+    """A result that depends on the order of the rows, where they all have one value; else an error.
+
+    Spark promises no order, so that only rows which agree give the same on both engines.
+    """
+    low, high = call.run("min", value.sql, distinct=False), call.run("max", value.sql, distinct=False)
+    condition = f"{low} IS NOT DISTINCT FROM {high}"
+    if with_nulls:
+        rows = call.run("count", "*", distinct=False)
+        condition += f" AND {call.run('count', value.sql, distinct=False)} IN (0, {rows})"
+    words = kinds.text_literal(
+        f"not proven equal to Spark: {call.name} of rows that differ, whose order is not fixed: {remedy}"
+    )
+    return f"CASE WHEN {condition} THEN {result} ELSE error({words}) END"
+
+
+def normalised(e: Expressions, value: Typed) -> str:
+    """A value with 0.0 for -0.0, also inside of it, as Spark groups and counts floating numbers."""
+    if value.kind in (kinds.FLOAT, kinds.DOUBLE):
+        return f"CASE WHEN {value.sql} = 0 THEN CAST(0 AS {kinds.in_duckdb(value.kind)}) ELSE {value.sql} END"
+    if not _has_floats(value.kind):
+        return value.sql
+    if kinds.is_array(value.kind):
+        return each(e, value.sql, value.kind.value_type, lambda item: normalised(e, item))
+
+    def fields(name: str) -> str:
+        parts = [f"{kinds.text_literal(part.name)}: {normalised(e, field(name, part))}" for part in value.kind]
+        return f"CASE WHEN {name} IS NOT NULL THEN {{{', '.join(parts)}}} END"
+
+    return let(e, [value], fields)
+
+
+def _has_floats(kind: pa.DataType) -> bool:
+    if kinds.is_array(kind):
+        return _has_floats(kind.value_type)
+    if kinds.is_struct(kind):
+        return any(_has_floats(part.type) for part in kind)
+    return kind in (kinds.FLOAT, kinds.DOUBLE)
 
 
 def ordered(item: exp.Ordered, sql: str) -> str:
@@ -233,112 +349,11 @@ def ordered(item: exp.Ordered, sql: str) -> str:
     return f"{sql} {direction} NULLS {'FIRST' if item.args.get('nulls_first') else 'LAST'}"
 
 
-def _over(e: Expressions, node: exp.Expr, name: str) -> str:
-    parts = []
-    keys = e.exprs(node.args.get("partition_by") or [])
-    if keys:
-        parts.append(f"PARTITION BY {', '.join(key.sql for key in keys)}")
-    if order := node.args.get("order"):
-        items = []
-        for item in order.expressions:
-            e.only(item, {"this", "desc", "nulls_first"})
-            value = e.expr(item.this)
-            if not kinds.is_orderable(value.kind):
-                e.refuse(item, f"ORDER BY a {kinds.in_spark(value.kind)}")
-            items.append(ordered(item, value.sql))
-        parts.append(f"ORDER BY {', '.join(items)}")
-    if frame := node.args.get("spec"):
-        parts.append(_frame(e, frame, bool(order)))
-    return " ".join(parts)
-
-
-_FRAME_ORDER = ["UNBOUNDED PRECEDING", "PRECEDING", "CURRENT ROW", "FOLLOWING", "UNBOUNDED FOLLOWING"]
-
-
-def _frame(e: Expressions, node: exp.WindowSpec, has_order: bool) -> str:
-    e.only(node, {"kind", "start", "start_side", "end", "end_side"})
-    kind = str(node.args["kind"]).upper()
-    if kind not in ("ROWS", "RANGE") or not has_order:
-        e.refuse(
-            node,
-            "a frame without ORDER BY" if kind in ("ROWS", "RANGE") else f"a {kind} frame",
-            "use ROWS with ORDER BY",
-        )
-    bounds, ranks = [], []
-    for side in ("start", "end"):
-        value = node.args.get(side)
-        direction = str(node.args.get(f"{side}_side") or "").upper()
-        if value is None:
-            value = "CURRENT ROW"
-        if isinstance(value, exp.Expr):
-            if kind == "RANGE" or not isinstance(value, exp.Literal) or not value.this.isdigit():
-                e.refuse(node, "a frame by values", "use ROWS with whole numbers")
-            bounds.append(f"{value.this} {direction}")
-            offset = int(value.this) * (-1 if direction == "PRECEDING" else 1)
-            ranks.append((_FRAME_ORDER.index(direction), offset))
-        else:
-            bounds.append(f"{value} {direction}".strip())
-            ranks.append((_FRAME_ORDER.index(bounds[-1]), 0))
-    if ranks[0] > ranks[1] or bounds[0] == "UNBOUNDED FOLLOWING" or bounds[1] == "UNBOUNDED PRECEDING":
-        e.wrong(node, f"the frame ends before it begins: {bounds[0]} to {bounds[1]}.")
-    return f"{kind} BETWEEN {bounds[0]} AND {bounds[1]}"
-
-
-@_windows(
-    "row_number rank dense_rank",
-    0,
-    0,
-    "row_number(), rank(), dense_rank() → int",
-    "SELECT row_number() OVER (ORDER BY a DESC) AS n FROM VALUES (1), (2) AS t(a)",
-    note="With ORDER BY. Rows that are equal in it get their numbers in any order: make it unique.",
-)
-def _ranking(e: Expressions, call: tuple[exp.Anonymous, str]) -> Typed:
-    node, over = call
-    return Typed(f"CAST({node.name.lower()}(){over} AS INTEGER)", kinds.INT)
-
-
-@_windows(
-    "lag lead",
-    1,
-    3,
-    "lag(a [, n [, default]]), lead(a [, n [, default]])",
-    "SELECT lag(a, 1, 0) OVER (ORDER BY a) AS b FROM VALUES (1), (2) AS t(a)",
-    note="n is a whole number.",
-)
-def _offset(e: Expressions, call: tuple[exp.Anonymous, str]) -> Typed:
-    node, over = call
-    value, *rest = e.exprs(node.expressions)
-    rows = 1
-    if rest:
-        if rest[0].kind != kinds.INT or not isinstance(rest[0].literal, int):
-            e.refuse(node, f"{node.name} by something that is not a whole number")
-        rows = rest[0].literal
-    default = "NULL"
-    if len(rest) > 1:
-        default = e.coerce(node, rest[1], value.kind, f"the default of {node.name}").sql
-    return Typed(f"{node.name.lower()}({value.sql}, {rows}, {default}){over}", value.kind)
-
-
-def generator(e: Expressions, node: exp.Anonymous, is_outer: bool) -> tuple[str, list[tuple[str, pa.DataType]]]:
-    """The SELECT of an explode, and its columns' default names and types."""
-    name = node.name.lower()
-    if name not in GENERATORS:
-        e.refuse(node, f"function {name} here", REMEDIES.get(name, "use explode or posexplode"))
-    if len(node.expressions) != 1:
-        e.wrong(node, f"{name} takes one array.")
-    value = e.expr(node.expressions[0])
-    if not kinds.is_array(value.kind):
-        e.refuse(node, f"{name}({kinds.in_spark(value.kind)})", "explode an array")
-    element = value.kind.value_type
-    array = value.sql
-    if is_outer:
-        array = f"CASE WHEN len({array}) > 0 THEN {array} ELSE CAST([NULL] AS {kinds.in_duckdb(value.kind)}) END"
-    if name == "explode":
-        return f"SELECT unnest({array}) AS c1", [("col", element)]
-    position = f"range(len({array}))"
-    if is_outer:
-        position = f"CASE WHEN len({value.sql}) > 0 THEN range(len({value.sql})) ELSE [NULL] END"
-    return f"SELECT CAST(unnest({position}) AS INTEGER) AS c1, unnest({array}) AS c2", [
-        ("pos", kinds.INT),
-        ("col", element),
-    ]
+def order_items(e: Expressions, items: list[exp.Ordered]) -> list[tuple[Typed, str]]:
+    """The keys of an ORDER BY: each value, and the key in DuckDB's words."""
+    found = []
+    for item in items:
+        e.only(item, {"this", "desc", "nulls_first"})
+        value = e.expr(item.this)
+        found.append((value, ordered(item, sort_key(e, item, value, "ORDER BY"))))
+    return found

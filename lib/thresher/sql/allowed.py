@@ -67,6 +67,15 @@ ENTRIES: list[Entry] = []
 MACROS: dict[str, str] = {}  # DuckDB's macros with Spark's rules: signature to body
 ARROW_FUNCTIONS: dict[str, ArrowFunction] = {}
 
+
+
+def has_function(name: str) -> bool:
+    """Whether there is a rule for a call of this name: a function, an aggregate, a window function, a generator."""
+    from thresher.sql.generators import GENERATORS
+
+    return name in ("range", *GENERATORS) or any(name in known for known in (FUNCTIONS, AGGREGATES, WINDOW_FUNCTIONS))
+
+
 # Refused functions whose portable wording is known.
 REMEDIES = {
     "first": "use min, max or row_number() with an ORDER BY",
@@ -74,8 +83,6 @@ REMEDIES = {
     "any_value": "use min or max",
     "first_value": "use min, max or row_number() with an ORDER BY",
     "last_value": "use min, max or row_number() with an ORDER BY",
-    "hash": "use sha2(concat_ws('|', …), 256)",
-    "xxhash64": "use sha2(concat_ws('|', …), 256)",
     "current_date": "pass the day as a parameter (:day), so that a re-run gives the same rows",
     "current_timestamp": "pass the instant as a parameter (:now), so that a re-run gives the same rows",
     "now": "pass the instant as a parameter (:now), so that a re-run gives the same rows",

@@ -4,9 +4,9 @@ from functools import partial
 
 from sqlglot import exp
 
-from thresher.sql import kinds
+from thresher.sql import kinds, nested
 from thresher.sql.allowed import construct, function
-from thresher.sql.expressions import Expressions, Typed, as_date_literal
+from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.operators import named, operands
 
 _conditions = partial(construct, group="Conditions")
@@ -23,12 +23,13 @@ _SIGNS: dict[type[exp.Expr], str] = {
 }
 
 
-def comparable(e: Expressions, node: exp.Expr, values: list[Typed], what: str) -> list[Typed]:
-    """The values in one type whose order is the same on both engines."""
-    other = {value.kind for value in values if not isinstance(value.literal, str)}
-    if len(other) == 1:  # a literal like '2024-01-31' beside dates
-        values = [as_date_literal(value, next(iter(other))) or value for value in values]
-    values, kind = e.common(node, values, what)
+def comparable(
+    e: Expressions, node: exp.Expr, values: list[Typed], what: str, *, with_text: bool = True
+) -> list[Typed]:
+    """The values in one type whose order is the same on both engines; of arrays and structs, keys with that order."""
+    if any(nested.is_nested(value.kind) for value in values):
+        return nested.keys(e, node, values, what)
+    values, kind = e.common(node, values, what, with_text=with_text)
     if not kinds.is_orderable(kind):
         e.refuse(node, f"{what} over {kinds.in_spark(kind)}", "compare the fields one by one")
     return values
@@ -54,12 +55,7 @@ def _comparison(e: Expressions, node: exp.Binary) -> Typed:
     name = named(left, _SIGNS.get(type(node), ""), right)
     if isinstance(node, exp.NEQ) and name:
         name = f"(NOT {name})"
-    if isinstance(node, exp.NullSafeEQ | exp.NullSafeNEQ):
-        (left, right), kind = e.common(node, [left, right], "a comparison")
-        if not (kinds.is_orderable(kind) or kinds.is_groupable(kind)):
-            e.refuse(node, f"a comparison over {kinds.in_spark(kind)}", "compare the fields one by one")
-    else:
-        left, right = comparable(e, node, [left, right], "a comparison")
+    left, right = comparable(e, node, [left, right], "a comparison")
     sign = {exp.NEQ: "<>", exp.NullSafeEQ: "IS NOT DISTINCT FROM", exp.NullSafeNEQ: "IS DISTINCT FROM"}.get(type(node))
     if isinstance(node, exp.NullSafeNEQ):
         name = None
@@ -88,11 +84,28 @@ def _connector(e: Expressions, node: exp.Connector) -> Typed:
 
 @_conditions(exp.Not, parts="this", signature="NOT a", note="Booleans only.", example="SELECT NOT true AS a")
 def _not(e: Expressions, node: exp.Not) -> Typed:
+    inner = node.this.unnest()
+    if isinstance(inner, exp.In) and inner.args.get("query") is not None:
+        return e.queries.is_in(inner, negated=True)
+    if isinstance(inner, exp.Connector) and _asks_a_query(inner):
+        return e.expr(_pushed_down(node, inner))
     value = e.boolean(node.this, "the operand of NOT")
     name = f"(NOT {value.name})" if value.name else None
     if name and isinstance(node.this, exp.Is):
         name = str(value.name).replace(" IS NULL)", " IS NOT NULL)")
     return Typed(f"(NOT {value.sql})", kinds.BOOL, name, is_window=value.is_window)
+
+
+def _asks_a_query(node: exp.Expr) -> bool:
+    return any(part.args.get("query") is not None for part in node.find_all(exp.In))
+
+
+def _pushed_down(node: exp.Not, inner: exp.Connector) -> exp.Expr:
+    """NOT (a AND b) as NOT a OR NOT b: NOT IN (SELECT …) has a meaning of its own."""
+    other = exp.Or if isinstance(inner, exp.And) else exp.And
+    made = other(this=exp.Not(this=inner.this.copy()), expression=exp.Not(this=inner.expression.copy()))
+    made.parent = node.parent
+    return made
 
 
 @_conditions(
@@ -130,12 +143,14 @@ def _between(e: Expressions, node: exp.Between) -> Typed:
 
 @_conditions(
     exp.In,
-    parts="this expressions",
+    parts="this expressions query",
     signature="a [NOT] IN (b, c)",
     note="IN (SELECT …): see Queries.",
     example="SELECT 2 IN (1, NULL) AS a",
 )
 def _in(e: Expressions, node: exp.In) -> Typed:
+    if node.args.get("query") is not None:
+        return e.queries.is_in(node, negated=False)
     values = e.exprs([node.this, *node.expressions])
     names = [value.name for value in values]
     one, *others = comparable(e, node, values, "IN")
@@ -146,39 +161,6 @@ def _in(e: Expressions, node: exp.In) -> Typed:
         name,
         is_window=any(value.is_window for value in values),
     )
-
-
-@_conditions(
-    exp.Like,
-    parts="this expression negate",
-    signature="a [NOT] LIKE 'pattern' [ESCAPE '!']",
-    note="The pattern is a literal; \\ is the escape unless another is named, before %, _ or itself.",
-    example=r"SELECT 'a_c' LIKE 'a\_c' AS a",
-)
-def _like_rule(e: Expressions, node: exp.Like) -> Typed:
-    return _like(e, node, "\\")
-
-
-def _like(e: Expressions, node: exp.Like, escape: str) -> Typed:
-    value, pattern = operands(e, node)
-    value = e.coerce(node, value, kinds.STRING, "LIKE")
-    if not isinstance(pattern.literal, str):
-        e.refuse(node.expression, "LIKE with a pattern that is not a literal")
-    rest = pattern.literal.replace(escape * 2, "").replace(f"{escape}%", "").replace(f"{escape}_", "")
-    if escape in rest:
-        e.wrong(node.expression, f"the pattern has {escape!r} before something other than %, _ and itself.")
-    word = "NOT LIKE" if node.args.get("negate") else "LIKE"
-    sql = f"({value.sql} {word} {pattern.sql} ESCAPE {kinds.text_literal(escape)})"
-    return Typed(sql, kinds.BOOL, is_window=value.is_window)
-
-
-@construct(exp.Escape, parts="this expression")
-def _escape(e: Expressions, node: exp.Escape) -> Typed:
-    escape = e.expr(node.expression).literal
-    if not isinstance(node.this, exp.Like) or not isinstance(escape, str) or len(escape) != 1 or escape in "%_":
-        e.refuse(node, "this ESCAPE")
-    e.only(node.this, {"this", "expression", "negate"})
-    return _like(e, node.this, escape)
 
 
 @construct(
@@ -210,7 +192,10 @@ def _case(e: Expressions, node: exp.Case) -> Typed:
 def _if_node(e: Expressions, node: exp.If) -> Typed:
     if node.args.get("false") is None:
         e.wrong(node, "if takes three arguments.")
-    condition = e.condition(node.this, "the condition of if")
+    condition = e.expr(node.this)
+    if condition.kind not in (kinds.BOOL, kinds.VOID):
+        e.wrong(node, f"the condition of if is {kinds.in_spark(condition.kind)}; expected a boolean.")
+    condition = e.cast(condition, kinds.BOOL)
     values, kind = e.common(node, e.exprs([node.args["true"], node.args["false"]]), "if")
     return Typed(
         f"CASE WHEN {condition.sql} THEN {values[0].sql} ELSE {values[1].sql} END",
@@ -240,6 +225,7 @@ def _coalesce(e: Expressions, node: exp.Anonymous) -> Typed:
 def _nullif(e: Expressions, node: exp.Anonymous) -> Typed:
     value, other = e.exprs(node.expressions)
     left, right = comparable(e, node, [value, other], "nullif")
+    value = e.cast(value, left.kind) if value.kind == kinds.VOID else value
     sql = f"CASE WHEN {left.sql} = {right.sql} THEN NULL ELSE {value.sql} END"
     return Typed(sql, value.kind, is_window=value.is_window)
 
@@ -267,5 +253,8 @@ def _isnull(e: Expressions, node: exp.Anonymous) -> Typed:
 )
 def _extreme(e: Expressions, node: exp.Anonymous) -> Typed:
     name = node.name.lower()
-    values = comparable(e, node, e.exprs(node.expressions), name)
+    given = e.exprs(node.expressions)
+    if any(nested.is_nested(value.kind) for value in given):
+        return nested.extreme(e, node, given, descending=name == "greatest")
+    values = comparable(e, node, given, name, with_text=False)
     return Typed(f"{name}({', '.join(value.sql for value in values)})", values[0].kind)

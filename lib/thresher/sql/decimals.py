@@ -1,37 +1,128 @@
-"""Exact division of decimals: whole numbers are divided, and rounded once."""
+"""Arithmetic of decimals with Spark's result types: DuckDB's own where 38 digits hold each step, else Python's.
+
+Source of the types: Spark's `DecimalType.adjustPrecisionScale` and the operators' rules for precision and scale.
+"""
 
 import pyarrow as pa
-from sqlglot import exp
 
-from thresher.sql import kinds
+from thresher.sql import kinds, wide_decimals
+from thresher.sql.allowed import MACROS
 from thresher.sql.expressions import Expressions, Typed
 
 # A whole number of this many digits can be added to another one of that size in a HUGEINT.
 _ROOM = 37
+_IN_64_BITS = 18
+
+MACROS.update(
+    {
+        "spark_divide_whole(a, b)": (  # half up, away from zero; a and b are HUGEINT
+            "CASE WHEN a IS NULL OR b IS NULL THEN NULL WHEN b = 0 THEN error('division by zero') "
+            "ELSE sign(a) * sign(b) * ((abs(a) + abs(b) // 2) // abs(b)) END"
+        ),
+    }
+)
 
 
-def divide(e: Expressions, node: exp.Div, left: Typed, right: Typed, name: str | None) -> Typed:
-    """A quotient of decimals; refused where its digits do not fit.
+def result(sign: str, a: pa.DataType, b: pa.DataType) -> pa.DataType:
+    """The type of `a sign b`.
 
-    Spark: scale max(6, s1 + p2 + 1), precision p1 - s1 + s2 + scale, bounded to 38 digits; rounded half up.
+    >>> result("*", pa.decimal128(38, 18), pa.decimal128(38, 18)), result("/", pa.decimal128(5, 2), pa.decimal128(5, 2))
+    (Decimal128Type(decimal128(38, 6)), Decimal128Type(decimal128(13, 8)))
     """
-    if not kinds.is_exact(left.kind) or not kinds.is_exact(right.kind):
-        e.refuse(node, f"{kinds.in_spark(left.kind)} / {kinds.in_spark(right.kind)}", "cast both to decimals")
-    a, b = kinds.as_decimal(left.kind, left.literal), kinds.as_decimal(right.kind, right.literal)
-    scale = max(6, a.scale + b.precision + 1)
-    precision = a.precision - a.scale + b.scale + scale
-    if precision > kinds.MAX_PRECISION:
-        scale = max(kinds.MAX_PRECISION - (precision - scale), min(scale, 6))
-        precision = kinds.MAX_PRECISION
-    shift = scale + b.scale - a.scale
+    whole_a, whole_b, scale = a.precision - a.scale, b.precision - b.scale, max(a.scale, b.scale)
+    match sign:
+        case "+" | "-":
+            return _adjusted(max(whole_a, whole_b) + scale + 1, scale)
+        case "*":
+            return _adjusted(a.precision + b.precision + 1, a.scale + b.scale)
+        case "/":
+            scale = max(6, a.scale + b.precision + 1)
+            return _adjusted(whole_a + b.scale + scale, scale)
+        case "div":
+            return kinds.BIGINT
+    return pa.decimal128(min(whole_a, whole_b) + scale, scale)
+
+
+def _adjusted(precision: int, scale: int) -> pa.DataType:
+    """At most 38 digits: the fraction gives way to the whole part, but keeps up to six."""
+    over = max(precision - kinds.MAX_PRECISION, 0)
+    return pa.decimal128(precision - over, max(scale - over, min(scale, 6)))
+
+
+def compute(e: Expressions, sign: str, left: Typed, right: Typed, *, is_try: bool = False) -> Typed:
+    """`left sign right` for two exact numbers of which one is a decimal; with `is_try`, NULL where that is an error."""
+    a, b = _decimal(left), _decimal(right)
+    left, right = e.cast(left, a), e.cast(right, b)
+    kind = result(sign, a, b)
+    sql = None if is_try else _native(e, sign, left, right, kind)
+    if sql is None:
+        name = e.function(wide_decimals.function(sign, a, b, kind, is_try=is_try))
+        sql = f"{name}({left.sql}, {right.sql})"
+    return Typed(sql, kind, is_window=left.is_window or right.is_window)
+
+
+def _decimal(value: Typed) -> pa.DataType:
+    # Spark counts the digits of a literal, but of no tinyint.
+    return kinds.as_decimal(value.kind, value.literal if value.kind != kinds.TINYINT else None)
+
+
+def negates_exactly(kind: pa.DataType) -> bool:
+    """Whether Spark's negative keeps all digits; from 35 on it rounds."""
+    return bool(kind.precision <= wide_decimals.NEGATED_DIGITS)
+
+
+def negative(e: Expressions, value: Typed) -> str:
+    """`- value`."""
+    if negates_exactly(value.kind):
+        return f"(- {value.sql})"
+    return f"{e.function(wide_decimals.negative(value.kind))}({value.sql})"
+
+
+def _native(e: Expressions, sign: str, left: Typed, right: Typed, kind: pa.DataType) -> str | None:
+    """The computation in DuckDB's own types; None where they do not hold each step of it."""
+    if sign == "*":
+        return _product(e, left, right, kind)
+    if sign == "/":
+        return _quotient(left, right, kind)
+    scale = max(left.kind.scale, right.kind.scale)
+    digits = max(left.kind.precision - left.kind.scale, right.kind.precision - right.kind.scale) + scale
+    if digits > kinds.MAX_PRECISION:
+        return None
+    shared = pa.decimal128(digits, scale)
+    if sign in "+-":
+        if kind.scale != scale:
+            return None
+        if digits == _IN_64_BITS:
+            shared = kind  # else DuckDB's sum has one digit more than its operands, as Spark's has
+        return f"CAST(({e.cast(left, shared).sql} {sign} {e.cast(right, shared).sql}) AS {kinds.in_duckdb(kind)})"
+    one, other = e.cast(left, shared), e.cast(right, shared)
+    if sign == "div":
+        fits = digits + scale <= _ROOM
+        return f"spark_lowest_64_bits(spark_div({unscaled(one)}, {unscaled(other)}))" if fits else None
+    sql = f"spark_remainder({one.sql}, {other.sql})"
+    if sign == "pmod":
+        if digits == kinds.MAX_PRECISION:
+            return None
+        sql = f"spark_pmod({sql}, {other.sql})"
+    return f"CAST({sql} AS {kinds.in_duckdb(kind)})"
+
+
+def _product(e: Expressions, left: Typed, right: Typed, kind: pa.DataType) -> str | None:
+    """Each side in its own decimal, so that the scales add up."""
+    if kind.scale != left.kind.scale + right.kind.scale:
+        return None
+    if left.kind.precision + right.kind.precision > _IN_64_BITS:
+        left = e.cast(left, roomy(left.kind))
+    return f"CAST(({left.sql} * {right.sql}) AS {kinds.in_duckdb(kind)})"
+
+
+def _quotient(left: Typed, right: Typed, kind: pa.DataType) -> str | None:
+    """All digits of both as whole numbers, which are divided and rounded once."""
+    a, b = left.kind, right.kind
+    shift = kind.scale + b.scale - a.scale
     if shift < 0 or max(a.precision + shift, b.precision, a.precision + a.scale, b.precision + b.scale) > _ROOM:
-        e.refuse(
-            node,
-            f"{kinds.in_spark(a)} / {kinds.in_spark(b)}, whose exact quotient needs more than {_ROOM} digits",
-            "cast both to narrower decimals",
-        )
-    sql = f"spark_divide_whole({unscaled(e.cast(left, a))} * {10**shift}::HUGEINT, {unscaled(e.cast(right, b))})"
-    return scaled(sql, pa.decimal128(precision, scale), name)
+        return None
+    return scaled(f"spark_divide_whole({unscaled(left)} * {10**shift}::HUGEINT, {unscaled(right)})", kind).sql
 
 
 def unscaled(value: Typed) -> str:
@@ -44,10 +135,10 @@ def unscaled(value: Typed) -> str:
 
 def roomy(kind: pa.DataType) -> pa.DataType:
     """A decimal in 128 bits: two of up to 18 digits are multiplied in 64 bits, and raise where those do not do."""
-    return kind if kind.precision > 18 else pa.decimal128(19, kind.scale)
+    return kind if kind.precision > _IN_64_BITS else pa.decimal128(_IN_64_BITS + 1, kind.scale)
 
 
-def scaled(sql: str, kind: pa.DataType, name: str | None) -> Typed:
+def scaled(sql: str, kind: pa.DataType, name: str | None = None) -> Typed:
     """A whole number as the digits of a decimal."""
     unit = f"CAST('0.{'0' * (kind.scale - 1)}1' AS DECIMAL({kind.scale},{kind.scale}))"
     return Typed(f"CAST(CAST({sql} AS DECIMAL(38,0)) * {unit} AS {kinds.in_duckdb(kind)})", kind, name)

@@ -4,17 +4,38 @@ sqlglot's parser is told to leave function calls as they are written (no builder
 `date_add` into something else), so that the allow-list speaks of Spark's own names.
 """
 
+import itertools
 from typing import NoReturn
 
 from sqlglot import exp
 from sqlglot.dialects.spark import Spark
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.parsers.spark import SparkParser
+from sqlglot.tokens import Token, TokenType
 
 from thresher.errors import NotPortable, SqlError
 
 # Calls with a syntax of their own; every other call is kept as name and arguments.
 _SPECIAL_CALLS = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "SUBSTR", "POSITION", "OVERLAY", "DECODE")
+
+# The operators between + and the comparisons, those that bind most weakly first: their signs and what they call.
+_BITS = (
+    {(TokenType.PIPE,): "|"},
+    {(TokenType.CARET,): "^"},
+    {(TokenType.AMP,): "&"},
+    {
+        (TokenType.LT,) * 2: "shiftleft",
+        (TokenType.GT,) * 3: "shiftrightunsigned",
+        (TokenType.GT,) * 2: "shiftright",
+    },
+)
+
+
+# The first words of Spark's types; sqlglot knows those of all databases.
+_TYPES = (
+    "BOOLEAN TINYINT BYTE SMALLINT SHORT INT INTEGER BIGINT LONG FLOAT REAL DOUBLE DECIMAL DEC NUMERIC STRING CHAR "
+    "CHARACTER VARCHAR BINARY DATE TIME TIMESTAMP TIMESTAMP_LTZ TIMESTAMP_NTZ INTERVAL ARRAY MAP STRUCT VOID VARIANT"
+).split()
 
 
 class PlainSpark(Spark):
@@ -23,9 +44,16 @@ class PlainSpark(Spark):
     class Tokenizer(Spark.Tokenizer):
         # Spark 4 reads 'it''s' as it's; sqlglot would read two strings.
         STRING_ESCAPES = ["\\", "'", '"']
+        # No words of Spark's: a tilde before a tilde, a minus or a star is an operator of its own.
+        KEYWORDS = {
+            word: token
+            for word, token in Spark.Tokenizer.KEYWORDS.items()
+            if word not in ("~~~", "~~", "~~*", "~*", "-|-", "<->", "<<->>", "&<", "&>", "&&", "#>", "#>>", "??")
+        }
 
     class Parser(SparkParser):
         STRICT_CAST = True
+        ARRAY_CONSTRUCTORS = {}  # array(1, 2)[0] is no array of 0
         FUNCTIONS = {}
         FUNCTION_PARSERS = {
             name: parser for name, parser in SparkParser.FUNCTION_PARSERS.items() if name in _SPECIAL_CALLS
@@ -33,6 +61,64 @@ class PlainSpark(Spark):
         NO_PAREN_FUNCTION_PARSERS = {
             name: parser for name, parser in SparkParser.NO_PAREN_FUNCTION_PARSERS.items() if name in ("CASE", "IF")
         }
+        # Behind GROUP BY, window is a function; the clause WINDOW stands behind the keys.
+        QUERY_MODIFIER_TOKENS = SparkParser.QUERY_MODIFIER_TOKENS - {TokenType.WINDOW}
+        # sqlglot drops the + before a number, and lets || and the operators on bits bind differently.
+        UNARY_PARSERS = {
+            **SparkParser.UNARY_PARSERS,
+            TokenType.PLUS: lambda self: exp.Anonymous(this="positive", expressions=[self._parse_unary()]),
+        }
+        TERM = {**SparkParser.TERM, TokenType.DPIPE: exp.DPipe}
+
+        def _parse_types(
+            self,
+            check_func: bool = False,
+            schema: bool = False,
+            allow_identifiers: bool = True,
+            with_collation: bool = False,
+        ) -> exp.Expr | None:
+            first, before = self._curr, self._prev
+            is_type = first and before and before.token_type in (TokenType.ALIAS, TokenType.DCOLON, TokenType.LT)
+            if is_type and first.text.upper() == "VOID":
+                self._advance()
+                return exp.DataType(this=exp.DType.NULL)
+            this = super()._parse_types(check_func, schema, allow_identifiers, with_collation)
+            if is_type and isinstance(this, exp.DataType) and first.start != before.start:  # the same: the L of 1L
+                self._check_type(first)
+            return this
+
+        def _check_type(self, first: Token) -> None:
+            """sqlglot knows the types of all databases, and other ways to write them."""
+            word = first.text.upper()
+            if self._curr and self._curr.token_type == TokenType.COLON:  # the name of a field
+                return
+            if word not in _TYPES:
+                self.raise_error(f"{first.text} is no type of Spark's", first)
+            if word in ("CHAR", "CHARACTER", "VARCHAR") and self._prev.token_type != TokenType.R_PAREN:
+                self.raise_error(f"{first.text} has a length: varchar(10)", first)
+            if self._prev.token_type == TokenType.R_BRACKET:
+                self.raise_error("an array type is written array<int>", first)
+
+        def _parse_bitwise(self) -> exp.Expr | None:
+            return self._bits(0)
+
+        def _bits(self, level: int) -> exp.Expr | None:
+            if level == len(_BITS):
+                return self._parse_term()
+            this = self._bits(level + 1)
+            while name := self._match_bits(level):
+                parts = [this, self._bits(level + 1)]
+                this = exp.Anonymous(this=name, expressions=parts)
+            return this
+
+        def _match_bits(self, level: int) -> str | None:
+            for signs, name in _BITS[level].items():
+                found = self._tokens[self._index : self._index + len(signs)]
+                is_one_word = all(b.start == a.end + 1 for a, b in itertools.pairwise(found))
+                if tuple(token.token_type for token in found) == signs and is_one_word:
+                    self._advance(len(signs))
+                    return name
+            return None
 
 
 _DIALECT = PlainSpark()

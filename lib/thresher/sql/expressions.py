@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import pyarrow as pa
 from sqlglot import exp
 
 from thresher.sql import allowed, kinds
 from thresher.sql.dialect import Source
-from thresher.types import TIMESTAMP
+from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 
 if TYPE_CHECKING:
     from thresher.sql.relations import Result
@@ -51,18 +53,32 @@ class Scope:
     aliases: dict[str, Typed] = field(default_factory=dict)
     aliases_first: bool = False
     is_having: bool = False
-    may_correlate: bool = False
-    is_correlated: bool = False
+    may_correlate: bool = False  # where the columns of the query around this one may be used, too
+    is_lateral: bool = False  # of the row before LATERAL: the subquery may use it anywhere
+    grouping_keys: list[exp.Expr] | None = None  # under ROLLUP, CUBE or GROUPING SETS
+
+
+class Queries(Protocol):
+    """What expressions ask for subqueries."""
+
+    def scalar(self, node: exp.Expr) -> Result: ...
+
+    def exists(self, node: exp.Exists) -> Typed: ...
+
+    def is_in(self, node: exp.In, *, negated: bool) -> Typed: ...
 
 
 class Expressions:
     """Translates the expressions of one query. One instance serves the whole query; `scope` is where it stands."""
 
-    def __init__(self, source: Source, subquery: Callable[[exp.Expr], Result]) -> None:
+    def __init__(self, source: Source, queries: Queries) -> None:
         self.source = source
-        self.subquery = subquery
+        self.queries = queries
         self.scope = Scope([])
+        self.node: exp.Expr = exp.Null()  # the last one looked at, where an error has no other place
         self.windows: dict[str, exp.Window] = {}
+        self.variables: list[dict[str, Typed]] = []  # of the lambdas around, inside out
+        self.lambdas = count(1)  # numbers for names in lambdas
         self.functions: dict[str, allowed.ArrowFunction] = {}  # those that only this query needs
         self.refuse = source.refuse
         self.wrong = source.wrong
@@ -73,6 +89,7 @@ class Expressions:
         if known is None:
             self.refuse(node, _described(node), allowed.REMEDIES.get(node.key, _REMEDIES.get(type(node), "")))
         self.only(node, known.parts)
+        self.node = node
         return known.rule(self, node)
 
     def only(self, node: exp.Expr, parts: frozenset[str] | set[str]) -> None:
@@ -89,70 +106,73 @@ class Expressions:
         return [self.expr(node) for node in nodes]
 
     def cast(self, value: Typed, kind: pa.DataType) -> Typed:
-        """The value in a type that holds it exactly; the caller knows that DuckDB's cast is exact here."""
+        """The value in a type that Spark converts it to unasked (see `kinds.common`)."""
+        from thresher.sql.casts import convert
+
         if value.kind == kind:
             return value
-        return replace(value, sql=f"CAST({value.sql} AS {kinds.in_duckdb(kind)})", kind=kind)
+        return convert(self, self.node, value, kind, is_try=False)
 
     def coerce(self, node: exp.Expr, value: Typed, kind: pa.DataType, what: str) -> Typed:
-        """The value where this type is wanted: itself, NULL, or a type that widens to it; else refused."""
-        if kinds.wider(value.kind, kind) != kind:
-            self.refuse(
-                node,
-                f"{what}: {kinds.in_spark(value.kind)} instead of {kinds.in_spark(kind)} (an implicit conversion)",
-                f"write cast(… as {kinds.in_spark(kind)})",
-            )
-        return self.cast(value, kind)
+        """The value where a function wants this type, by the conversions that Spark makes unasked; else an error."""
+        if value.kind != kind and not _is_implicit(value.kind, kind):
+            self.wrong(node, f"{what} is {kinds.in_spark(value.kind)}; expected {kinds.in_spark(kind)}.")
+        return (as_date_literal(value, kind) or self.cast(value, kind)) if value.kind != kind else value
 
-    def common(self, node: exp.Expr, values: Sequence[Typed], what: str) -> tuple[list[Typed], pa.DataType]:
-        """The values in the one type that holds them all."""
+    def common(
+        self, node: exp.Expr, values: Sequence[Typed], what: str, *, with_text: bool = True
+    ) -> tuple[list[Typed], pa.DataType]:
+        """The values in the one type in which Spark brings them together."""
         kind: pa.DataType | None = kinds.VOID
         for value in values:
-            kind = kinds.wider(kind, value.kind) if kind is not None else None
+            kind = kinds.common(kind, value.kind, with_text=with_text) if kind is not None else None
         if kind is None:
             found = ", ".join(kinds.in_spark(value.kind) for value in values)
-            self.refuse(node, f"{what} over different types ({found})", "cast them to one type")
-        return [self.cast(value, kind) for value in values], kind
+            self.wrong(node, f"{what} over different types ({found}). Cast them to one type.")
+        return [as_date_literal(value, kind) or self.cast(value, kind) for value in values], kind
 
     def boolean(self, node: exp.Expr, what: str) -> Typed:
+        """An operand of AND, OR or NOT; text is read as a boolean there."""
         value = self.expr(node)
-        if value.kind not in (kinds.BOOL, kinds.VOID):
-            self.wrong(node, f"{what} is a {kinds.in_spark(value.kind)}; expected a boolean.")
+        if value.kind not in (kinds.BOOL, kinds.VOID, kinds.STRING):
+            self.wrong(node, f"{what} is {kinds.in_spark(value.kind)}; expected a boolean.")
         return self.cast(value, kinds.BOOL)
 
     def condition(self, node: exp.Expr, what: str) -> Typed:
-        """A boolean that decides (WHERE, ON, WHEN, …): a bare NULL is an error there."""
-        value = self.boolean(node, what)
-        if isinstance(node.unnest(), exp.Null):
-            self.wrong(node, f"{what} is NULL without a type; expected a boolean.")
+        """A boolean that decides (WHERE, ON, WHEN, …)."""
+        value = self.expr(node)
+        if value.kind != kinds.BOOL:
+            self.wrong(node, f"{what} is {kinds.in_spark(value.kind)}; expected a boolean.")
         return value
 
     def text(self, node: exp.Expr, what: str) -> Typed:
-        """A string; other types are refused, since their text is an implicit conversion."""
+        """A string: the text of any value that is not nested."""
         return self.coerce(node, self.expr(node), kinds.STRING, what)
 
     def resolve(self, node: exp.Expr, parts: Sequence[str]) -> Typed:
         """A column by its written parts: `column`, `table.column`, and fields of a struct behind either."""
-        scope: Scope | None = self.scope
-        inner: list[Scope] = []
-        while scope is not None:
-            found, fields = self._in_scope(node, scope, [part.lower() for part in parts])
-            if found is not None:
-                for passed in inner:
-                    passed.is_correlated = True
-                return self._fields(
-                    node, replace(found, name=parts[len(parts) - fields - 1]), parts[len(parts) - fields :]
-                )
-            if scope.outer is not None and not scope.may_correlate:
-                outer, _ = self._in_scope(node, scope.outer, [part.lower() for part in parts])
-                if outer is not None:
-                    self.refuse(
-                        node, f"the outer column {'.'.join(parts)} outside the WHERE of a subquery", "write a join"
-                    )
-            inner.append(scope)
-            scope = scope.outer
-        seen = ", ".join(dict.fromkeys(c.name for c in self.scope.columns if not c.is_hidden)) or "none"
-        self.wrong(node, f"no column {'.'.join(parts)}; there are {seen}.")
+        scope, lower = self.scope, [part.lower() for part in parts]
+        for variables in reversed(self.variables):
+            if lower[0] in variables:
+                return self._fields(node, variables[lower[0]], parts[1:])
+        found, fields = self._in_scope(node, scope, lower)
+        if found is None and scope.outer is not None:
+            found, fields = self._in_scope(node, scope.outer, lower)
+            if found is not None and not (scope.may_correlate or scope.outer.is_lateral):
+                self.refuse(node, f"the outer column {'.'.join(parts)} here", "use it in the WHERE of the subquery")
+            if found is None and scope.outer.outer is not None and self._in_scope(node, scope.outer.outer, lower)[0]:
+                self.refuse(node, f"the column {'.'.join(parts)} of a query two levels further out", "write a join")
+        if found is None:
+            self._no_column(node, parts)
+        name, path = parts[len(parts) - fields - 1], parts[len(parts) - fields :]
+        return self._fields(node, replace(found, name=name), path)
+
+    def _no_column(self, node: exp.Expr, parts: Sequence[str]) -> NoReturn:
+        names = list(dict.fromkeys(c.name for c in self.scope.columns if not c.is_hidden))
+        close = difflib.get_close_matches(parts[-1], names, n=3)
+        known = f"Did you mean {' or '.join(close)}?" if close else f"There are {', '.join(names[:12]) or 'none'}"
+        more = f" and {len(names) - 12} more" if not close and len(names) > 12 else ""
+        self.wrong(node, f"no column {'.'.join(parts)}. {known}{more}" + ("" if close else "."))
 
     def _in_scope(self, node: exp.Expr, scope: Scope, parts: list[str]) -> tuple[Typed | None, int]:
         if scope.aliases_first and parts[0] in scope.aliases:
@@ -170,10 +190,7 @@ class Expressions:
                 )
             return self._single(node, hits, parts[:1]), len(parts) - 1
         if parts[0] in scope.aliases:
-            alias = scope.aliases[parts[0]]
-            if alias.is_window:
-                self.refuse(node, f"the alias {parts[0]} of a window function in the same SELECT", "use a subquery")
-            return alias, len(parts) - 1
+            return scope.aliases[parts[0]], len(parts) - 1
         return None, 0
 
     def _single(self, node: exp.Expr, hits: list[Column], parts: list[str]) -> Typed:
@@ -188,15 +205,24 @@ class Expressions:
         return value
 
     def struct_field(self, node: exp.Expr, value: Typed, name: str) -> Typed:
-        """A field of a struct, found without regard to case."""
-        if not kinds.is_struct(value.kind):
-            self.refuse(node, f"field {name} of a {kinds.in_spark(value.kind)}")
-        hits = [part for part in value.kind if part.name.lower() == name.lower()]
-        if len(hits) != 1:
-            fields = ", ".join(part.name for part in value.kind)
-            self.wrong(node, f"{'no' if not hits else 'more than one'} field {name}; the struct has {fields}.")
-        sql = f"struct_extract({value.sql}, {kinds.text_literal(hits[0].name)})"
-        return Typed(sql, hits[0].type, name, is_window=value.is_window)
+        """What `.name` gives: a struct's field, that of each struct in an array, or a map's value."""
+        from thresher.sql.structs import field
+
+        return field(self, node, value, name)
+
+
+def _is_implicit(old: pa.DataType, new: pa.DataType) -> bool:
+    """Whether Spark's ANSI mode converts an argument unasked: NULL, numbers, text, and whatever text is wanted for."""
+    if old == kinds.VOID or kinds.wider(old, new) == new:
+        return True
+    if new == kinds.STRING:
+        return kinds.is_atomic(old)
+    if old == kinds.STRING:
+        return kinds.is_atomic(new)
+    if kinds.is_number(old) and kinds.is_number(new):
+        return True
+    instants = (kinds.DATE, TIMESTAMP, TIMESTAMP_NTZ)
+    return old in instants and new in instants
 
 
 def as_date_literal(value: Typed, kind: pa.DataType) -> Typed | None:

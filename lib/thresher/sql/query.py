@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import pyarrow as pa
 from sqlglot import exp
 
 from thresher.errors import SqlError
+from thresher.sql import allowed
 from thresher.sql.dialect import Source, read
 from thresher.sql.translation import Translation, translate
 
@@ -92,6 +93,20 @@ class Query:
         tables = {_name(table): (names[_name(table)], schemas[_name(table)]) for table in self._references}
         return translate(self._tree, self._source, tables)
 
+    def check_names(self) -> None:
+        """Check constructs and functions by their names alone, where the types of the columns are not known.
+
+        Raises NotPortable for the first that the allow-list lacks.
+
+        >>> parse("select soundex(name) as s from t").check_names()
+        """
+        for node in self._tree.walk():
+            if isinstance(node, exp.Anonymous):
+                if not allowed.has_function(node.name.lower()):
+                    self._source.refuse(node, f"function {node.name}", allowed.REMEDIES.get(node.name.lower(), ""))
+            elif isinstance(node, exp.Condition) and type(node) not in allowed.CONSTRUCTS:
+                self._source.refuse(node, type(node).__name__, allowed.REMEDIES.get(node.key, ""))
+
     def _check(self, known: Mapping[str, Any]) -> None:
         for table in self._references:
             if _name(table) not in known:
@@ -107,6 +122,7 @@ class Query:
                 )
 
 
+@lru_cache(maxsize=256)
 def parse(text: str, origin: str | None = None) -> Query:
     """Read exactly one query in Spark's SQL; `origin` (a file's name) stands in the messages.
 

@@ -1,7 +1,13 @@
 """The allow-list as a page: docs/sql.md is this text."""
 
-from thresher.sql import aggregates, arrays, casts, conditions, dates, operators, scalars, translation  # noqa: F401 - they register
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+
 from thresher.sql.allowed import ENTRIES
+
+for _module in pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}."):
+    import_module(_module.name)  # the modules of rules register themselves
 
 _GROUPS = (
     "Queries",
@@ -9,9 +15,18 @@ _GROUPS = (
     "Conditions",
     "Numbers",
     "Strings",
+    "Regular expressions",
     "Dates",
+    "Hashes",
     "Casts",
-    "Arrays and structs",
+    "Arrays",
+    "Lambdas",
+    "Maps",
+    "Structs",
+    "Rows",
+    "XML",
+    "Errors and surroundings",
+    "JSON and CSV",
     "Aggregates",
     "Windows",
 )

@@ -1,4 +1,4 @@
-"""What stands in FROM: tables, subqueries, VALUES, LATERAL VIEW and joins, and the columns that they bring into sight.
+"""What stands in FROM: tables, subqueries, VALUES, table functions and joins, and the columns they bring into sight.
 
 Every one gets a fresh alias and every derived column a fresh name (c1, c2, …), so that each reference is written out in
 full and DuckDB has no name to resolve in a way of its own.
@@ -15,9 +15,9 @@ import pyarrow as pa
 from sqlglot import exp
 
 from thresher.sql import kinds
-from thresher.sql.aggregates import generator
 from thresher.sql.dialect import Source
 from thresher.sql.expressions import Column, Expressions, Scope, Typed
+from thresher.sql.generators import generator
 from thresher.types import canonical_schema
 
 
@@ -28,7 +28,6 @@ class Result:
     sql: str
     names: tuple[str | None, ...]
     types: tuple[pa.DataType, ...]
-    is_correlated: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,64 +44,112 @@ class Relations(ABC):
     def __init__(self, source: Source, tables: Mapping[str, tuple[str, pa.Schema]]) -> None:
         self.source = source
         self.tables = tables
-        self.e = Expressions(source, self.scalar)
+        self.e = Expressions(source, self)
         self.fresh: Iterator[int] = count(1)
         self.ctes: dict[str, tuple[str, Result]] = {}
 
     @abstractmethod
     def query(self, node: exp.Expr, outer: Scope | None = None, *, is_top: bool = False) -> Result:
-        """Any query, its CTEs in sight only inside it."""
+        """Any query, its CTEs in sight only inside it; `outer` is the row that it may refer to."""
 
     @abstractmethod
-    def scalar(self, node: exp.Expr) -> Result:
-        """A subquery that stands for one value; it may not look outside."""
+    def pivoted(self, relation: Relation, pivot: exp.Pivot) -> Relation:
+        """A relation behind PIVOT or UNPIVOT."""
 
-    def from_(self, node: exp.Select) -> Relation:
+    def alias(self) -> str:
+        """A name for a table that nothing else has."""
+        return f"t{next(self.fresh)}"
+
+    def from_(self, node: exp.Select, outer: Scope | None) -> Relation:
         from_ = node.args.get("from_")
         if from_ is None:
-            if node.args.get("joins") or node.args.get("laterals"):
+            if node.args.get("joins"):
                 self.e.refuse(node, "a join without FROM")
-            return Relation("", [])
-        relation = self._relation(from_.this)
-        for join in node.args.get("joins") or []:
-            relation = self._join(relation, join)
+            relation = Relation("", [])
+        else:
+            relation = self._joined(self._relation(from_.this), node, outer)
         for lateral in node.args.get("laterals") or []:
             self.e.only(lateral, {"this", "view", "outer", "alias"})
-            if not lateral.args.get("view") or not isinstance(lateral.this, exp.Anonymous):
-                self.e.refuse(lateral, "LATERAL (subquery)", "use LATERAL VIEW or a join")
-            self.e.scope = Scope(relation.columns)
-            alias = lateral.args["alias"]
-            names = [column.name for column in alias.args.get("columns") or []]
-            added = self._exploded(lateral.this, alias.name.lower(), names, bool(lateral.args.get("outer")))
-            relation = Relation(f"{relation.sql} {added.sql}", relation.columns + added.columns)
+            if not lateral.args.get("alias"):
+                self.e.wrong(lateral, "LATERAL VIEW without a name for its table: LATERAL VIEW explode(a) t AS x.")
+            for join in node.args.get("joins") or []:
+                if _start(join) > _start(lateral):
+                    self.e.wrong(join, "a join behind LATERAL VIEW; expected it before, or LATERAL VIEW in a subquery.")
+            if not isinstance(lateral.this, exp.Anonymous):
+                self.e.refuse(lateral, "LATERAL VIEW without a generator", "use explode")
+            relation = self._with_generator(relation, lateral, bool(lateral.args.get("outer")))
         return relation
 
-    def _exploded(self, call: exp.Anonymous, table: str | None, names: list[str], is_outer: bool) -> Relation:
+    def _joined(self, relation: Relation, node: exp.Expr, outer: Scope | None) -> Relation:
+        for join in node.args.get("joins") or []:
+            relation = self._join(relation, join, outer)
+        return relation
+
+    def _with_generator(self, relation: Relation, lateral: exp.Lateral, is_outer: bool) -> Relation:
+        self.e.scope = Scope(relation.columns)
+        alias = lateral.args.get("alias")
+        names = [column.name for column in (alias.args.get("columns") or [] if alias else [])]
+        added = self.exploded(lateral.this, alias.name.lower() or None if alias else None, names, is_outer)
+        from_ = relation.sql or "(SELECT 1) AS one"
+        return Relation(f"{from_} {added.sql}", relation.columns + added.columns)
+
+    def exploded(self, call: exp.Anonymous, table: str | None, names: Sequence[str], is_outer: bool) -> Relation:
+        """The join that an explode amounts to; `sql` is what follows the table that it reads."""
         select, outputs = generator(self.e, call, is_outer)
+        alias = self.alias()
+        columns = self._generated(call, alias, table, names, outputs)
+        return Relation(f"CROSS JOIN LATERAL ({select}) AS {alias}", columns)
+
+    def _generated(
+        self,
+        call: exp.Anonymous,
+        alias: str,
+        table: str | None,
+        names: Sequence[str],
+        outputs: Sequence[tuple[str, pa.DataType]],
+    ) -> list[Column]:
         if names and len(names) != len(outputs):
             self.e.wrong(call, f"{len(names)} column names for {len(outputs)} columns of {call.name}.")
-        alias = f"t{next(self.fresh)}"
-        columns = [
+        return [
             Column(name, table, Typed(f"{alias}.c{n}", kind, name))
             for n, (name, (_, kind)) in enumerate(zip(names or [name for name, _ in outputs], outputs, strict=True), 1)
         ]
-        return Relation(f"CROSS JOIN LATERAL ({select}) AS {alias}", columns)
 
     def _relation(self, node: exp.Expr) -> Relation:
+        pivots = node.args.get("pivots") or []
+        if len(pivots) > 1:
+            self.e.refuse(pivots[1], "a second PIVOT", "use a subquery")
+        relation = self._plain(node)
+        return self.pivoted(relation, pivots[0]) if pivots else relation
+
+    def _plain(self, node: exp.Expr) -> Relation:
         if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
-            self.e.only(node, {"this", "db", "catalog", "alias"})
+            self.e.only(node, {"this", "db", "catalog", "alias", "pivots"})
             return self._table(node)
+        if isinstance(node, exp.Table) and isinstance(node.this, exp.Anonymous):
+            self.e.only(node, {"this", "alias"})
+            return self._function(node, node.this)
         if isinstance(node, exp.Values):
-            self.e.only(node, {"expressions", "alias"})
+            self.e.only(node, {"expressions", "alias", "pivots"})
             return self._derived(node, self.whole(self.values(node), False))
         if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Query):
-            self.e.only(node, {"this", "alias", "with_"})
+            self.e.only(node, {"this", "alias", "with_", "pivots"})
             return self._derived(node, self.query(node.this))
+        if isinstance(node, exp.Subquery):  # a join in parentheses
+            self.e.only(node, {"this"})
+            return self._parenthesised(node.this)
         self.e.refuse(node, "this in FROM", "use a table, a subquery or VALUES")
+
+    def _parenthesised(self, node: exp.Expr) -> Relation:
+        first = node.copy()
+        first.set("joins", None)
+        first.parent = node.parent
+        inner = self._joined(self._relation(first), node, None)
+        return Relation(f"({inner.sql})" if node.args.get("joins") else inner.sql, inner.columns)
 
     def _table(self, node: exp.Table) -> Relation:
         cte = self.ctes.get(node.name.lower()) if not node.db else None
-        alias = f"t{next(self.fresh)}"
+        alias = self.alias()
         if cte is not None:
             name, result = cte
             fields = [(n, f"c{p}", kind) for p, (n, kind) in enumerate(zip(result.names, result.types, strict=True), 1)]
@@ -110,7 +157,7 @@ class Relations(ABC):
             name, schema = self.tables[".".join(part.name for part in node.parts)]
             fields = [(f.name, kinds.quoted(f.name), f.type) for f in canonical_schema(schema)]
             if len({f.name.lower() for f in schema}) != len(schema):
-                self.e.wrong(node, f"table {node.name} has columns whose names differ only in case.")
+                self.e.wrong(node, f"table {node.name} has columns of the same name, or that differ only in case.")
         table = (node.alias or node.name).lower()
         names = self._aliased(node, [field[0] for field in fields])
         columns = [
@@ -119,8 +166,28 @@ class Relations(ABC):
         ]
         return Relation(f"{name} AS {alias}", columns)
 
+    def _function(self, node: exp.Table, call: exp.Anonymous) -> Relation:
+        """A table function: range, or a generator."""
+        alias, table = self.alias(), node.alias.lower() or None
+        written = node.args["alias"].args.get("columns") if node.args.get("alias") else None
+        names = [column.name for column in written or []]
+        self.e.scope = Scope([])
+        if call.name.lower() == "range":
+            select, outputs = self._range(call), [("id", kinds.BIGINT)]
+        else:
+            select, outputs = generator(self.e, call, False)
+        return Relation(f"({select}) AS {alias}", self._generated(call, alias, table, names, outputs))
+
+    def _range(self, call: exp.Anonymous) -> str:
+        bounds = self.e.exprs(call.expressions)
+        if not 1 <= len(bounds) <= 3 or not all(isinstance(bound.literal, int) for bound in bounds):
+            self.e.refuse(call, "range by something that is not one to three whole numbers", "write the numbers")
+        if len(bounds) == 3 and bounds[2].literal == 0:
+            self.e.wrong(call, "range with step 0.")
+        return f"SELECT range AS c1 FROM range({', '.join(str(bound.literal) for bound in bounds)})"
+
     def _derived(self, node: exp.Expr, result: Result) -> Relation:
-        alias = f"t{next(self.fresh)}"
+        alias = self.alias()
         table = node.alias.lower() or None
         names = self._aliased(node, result.names)
         columns = [
@@ -141,7 +208,7 @@ class Relations(ABC):
     def values(self, node: exp.Values) -> Result:
         rows = []
         for row in node.expressions:
-            rows.append(self.e.exprs(row.expressions if isinstance(row, exp.Tuple) else [row.unnest()]))
+            rows.append(self.e.exprs(_cells(row)))
         if len({len(row) for row in rows}) != 1:
             self.e.wrong(node, "rows of VALUES with different numbers of columns.")
         columns = [self.e.common(node, column, "VALUES") for column in zip(*rows, strict=True)]
@@ -158,12 +225,14 @@ class Relations(ABC):
         head = ", ".join(f"v.c{n} AS {kinds.quoted(str(name))}" for n, name in enumerate(result.names, 1))
         return replace(result, sql=f"SELECT {head} FROM ({result.sql}) AS v")
 
-    def _join(self, left: Relation, node: exp.Join) -> Relation:
+    # Joins
+
+    def _join(self, left: Relation, node: exp.Join, outer: Scope | None) -> Relation:
         self.e.only(node, {"this", "method", "side", "kind", "on", "using"})
-        if node.this.args.get("joins") or node.this.args.get("laterals"):
-            self.e.refuse(node, "a join in parentheses", "use a subquery")
         self._check_comma(node)
-        right = self._relation(node.this)
+        if isinstance(node.this, exp.Lateral):
+            return self._lateral_join(left, node, node.this)
+        right = self._parenthesised(node.this) if node.this.args.get("joins") else self._relation(node.this)
         side, kind, method = node.side.upper(), node.kind.upper(), (node.args.get("method") or "").upper()
         if kind not in ("", "INNER", "OUTER", "CROSS", "SEMI", "ANTI") or method not in ("", "NATURAL"):
             self.e.refuse(node, f"{method} {side} {kind} JOIN".strip())
@@ -173,7 +242,7 @@ class Relations(ABC):
             keys = [c.name for c in left.columns if not c.is_hidden and c.name.lower() in names]
         condition, merged = self._join_keys(node, left, right, keys, side)
         if node.args.get("on") is not None:
-            self.e.scope = Scope(left.columns + right.columns)
+            self.e.scope = Scope(left.columns + right.columns, outer, may_correlate=True)
             condition = self.e.condition(node.args["on"], "ON").sql
         if kind in ("SEMI", "ANTI"):
             return Relation(f"{left.sql} {kind} JOIN {right.sql} ON {condition}", left.columns)
@@ -185,6 +254,27 @@ class Relations(ABC):
             columns = merged + hidden
         return Relation(f"{left.sql} {word} JOIN {right.sql} ON {condition}", columns)
 
+    def _lateral_join(self, left: Relation, join: exp.Join, node: exp.Lateral) -> Relation:
+        """JOIN LATERAL: a subquery, or a generator, for each row of what stands before it."""
+        self.e.only(node, {"this", "view", "outer", "alias"})
+        side, kind = join.side.upper(), join.kind.upper()
+        if side not in ("", "LEFT") or kind not in ("", "INNER", "CROSS", "OUTER") or join.args.get("using"):
+            self.e.refuse(join, f"{side} {kind} JOIN LATERAL".replace("  ", " "), "use LEFT or INNER JOIN LATERAL")
+        if isinstance(node.this, exp.Anonymous):
+            if side == "LEFT" or join.args.get("on") is not None:
+                self.e.refuse(join, "LEFT JOIN LATERAL of a generator", "use LATERAL VIEW OUTER")
+            return self._with_generator(left, node, False)
+        result = self.query(node.this.this, Scope(left.columns, is_lateral=True))
+        right = self._derived(node, result)
+        columns = left.columns + right.columns
+        if side != "LEFT" and join.args.get("on") is None:
+            return Relation(f"{left.sql} CROSS JOIN LATERAL {right.sql}", columns)
+        condition = "TRUE"
+        if join.args.get("on") is not None:
+            self.e.scope = Scope(columns)
+            condition = self.e.condition(join.args["on"], "ON").sql
+        return Relation(f"{left.sql} {side or 'INNER'} JOIN LATERAL {right.sql} ON {condition}", columns)
+
     def _check_comma(self, node: exp.Join) -> None:
         """FROM a, b JOIN c ON …: the comma binds last in Spark, so ON does not see a."""
         joins = node.parent.args.get("joins") or [] if node.parent else []
@@ -194,7 +284,8 @@ class Relations(ABC):
 
     def _follows_comma(self, join: exp.Join) -> bool:
         starts = [part.meta["start"] for part in join.walk() if "start" in part.meta]
-        return not starts or "join" not in self.source.text[: min(starts)].rstrip(" (\n\t").lower()[-4:]
+        before = self.source.text[: min(starts)].rstrip(" (\n\t").lower() if starts else ""
+        return not before.removesuffix("lateral").rstrip().endswith("join")
 
     def _join_keys(
         self, node: exp.Join, left: Relation, right: Relation, keys: Sequence[str], side: str
@@ -205,15 +296,28 @@ class Relations(ABC):
             one = self.e.resolve(node, [key])
             self.e.scope = Scope(right.columns)
             other = self.e.resolve(node, [key])
-            if one.kind != other.kind or not kinds.is_orderable(one.kind):
-                self.e.refuse(
-                    node,
-                    f"USING ({key}) over {kinds.in_spark(one.kind)} and {kinds.in_spark(other.kind)}",
-                    "write ON with a cast",
-                )
-            conditions.append(f"({one.sql} = {other.sql})")
-            sql = {"RIGHT": other.sql, "FULL": f"coalesce({one.sql}, {other.sql})"}.get(side, one.sql)
+            (first, second), kind = self.e.common(node, [one, other], f"USING ({key})")
+            if not kinds.is_orderable(kind):
+                self.e.refuse(node, f"USING ({key}) over {kinds.in_spark(kind)}", "write ON")
+            conditions.append(f"({first.sql} = {second.sql})")
+            both = Typed(f"coalesce({first.sql}, {second.sql})", kind)
+            value = {"RIGHT": other, "FULL": both}.get(side, one)
             side_columns = right.columns if side == "RIGHT" else left.columns
             name = next(c.name for c in side_columns if c.name.lower() == key.lower() and not c.is_hidden)
-            merged.append(Column(name, None, Typed(sql, one.kind, name)))
+            merged.append(Column(name, None, Typed(value.sql, value.kind, name)))
         return " AND ".join(conditions) or "TRUE", merged
+
+
+def _cells(row: exp.Expr) -> list[exp.Expr]:
+    """The columns of a row of VALUES; a struct(…) alone is a row of its fields."""
+    row = row.unnest()
+    if isinstance(row, exp.Tuple) and len(row.expressions) > 1:
+        return row.expressions
+    cell = row.expressions[0].unnest() if isinstance(row, exp.Tuple) else row
+    if isinstance(cell, exp.Anonymous) and cell.name.lower() == "struct":
+        return [part.unalias() for part in cell.expressions]
+    return cell.expressions if isinstance(cell, exp.Tuple) else [cell]
+
+
+def _start(node: exp.Expr) -> int:
+    return min((part.meta["start"] for part in node.walk() if "start" in part.meta), default=0)

@@ -1,0 +1,241 @@
+"""One SELECT, clause by clause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from sqlglot import exp
+
+from thresher.sql import kinds, nested
+from thresher.sql.aggregates import is_aggregate, ordered
+from thresher.sql.expressions import Scope, Typed
+from thresher.sql.generators import GENERATORS
+from thresher.sql.grouping import group_clause, groupable, has_sets, key_nodes, position
+from thresher.sql.naming import column_name
+from thresher.sql.pivots import Pivots
+from thresher.sql.relations import Result
+from thresher.sql.subqueries import Subqueries
+from thresher.sql.time_windows import with_windows
+
+_CLAUSES = frozenset(
+    "with_ expressions from_ joins laterals where group having qualify order sort distribute cluster limit offset "
+    "distinct windows hint".split()
+)
+
+
+class Selects(Subqueries, Pivots):
+    """Translates SELECT; every clause in the order in which it sees the others' names."""
+
+    def select(self, node: exp.Select, outer: Scope | None, is_top: bool) -> Result:
+        self.e.only(node, _CLAUSES)
+        node = with_windows(self.e, node)
+        relation = self.from_(node, outer)
+        scope = self.e.scope = Scope(relation.columns, outer)
+        group = node.args.get("group")
+        if group is not None and has_sets(group):
+            scope.grouping_keys = key_nodes(group)
+        self.e.windows = {window.name.lower(): window for window in node.args.get("windows") or []}
+        clauses = []
+        if where := node.args.get("where"):
+            with _set(scope, may_correlate=True):
+                clauses.append(f"WHERE {self.e.condition(where.this, 'WHERE').sql}")
+        with _set(scope, may_correlate=not _is_aggregated(node)):
+            columns, lateral = self._projection(node)
+        from_ = f"{relation.sql or '(SELECT 1) AS one'} {lateral}" if lateral else relation.sql
+        clauses.insert(0, f"FROM {from_}" if from_ else "")
+        if group is not None:
+            keys = group_clause(self.e, group, columns, node.expressions)
+            clauses.append(f"GROUP BY {keys}" if keys else "")
+        # Over no rows Spark gives no row, not even for the set () of ROLLUP and its like.
+        required = ["count(*) > 0"] if scope.grouping_keys is not None else []
+        if having := node.args.get("having"):
+            with _set(scope, is_having=True):
+                required.append(self.e.condition(having.this, "HAVING").sql)
+        clauses.append(f"HAVING {' AND '.join(required)}" if required else "")
+        if qualify := node.args.get("qualify"):
+            clauses.append(self._qualify(node, qualify))
+        distinct = self._distinct(node, columns)
+        if order := node.args.get("order"):
+            clauses.append(f"ORDER BY {self.order(order, columns, bool(distinct))}")
+        for key in ("sort", "distribute", "cluster"):  # they place rows in files and tasks, and promise no order
+            for item in node.args[key].expressions if node.args.get(key) else []:
+                inner = item.this if isinstance(item, exp.Ordered) else item
+                self.e.expr(exp.Column(this=inner) if isinstance(inner, exp.Identifier) else inner)
+        clauses.append(self.limit(node))
+        sql = " ".join(part for part in (f"SELECT {distinct}{self.head(node, columns, is_top)}", *clauses) if part)
+        return Result(sql, tuple(c.name for c in columns), tuple(c.kind for c in columns))
+
+    def head(self, node: exp.Expr, columns: Sequence[Typed], is_top: bool) -> str:
+        """The select list: under the columns' own names at the top, where each has its own; else as c1, c2, …"""
+        names = [column.name for column in columns]
+        if is_top and None in names:
+            at = names.index(None)
+            item = node.expressions[at] if at < len(node.expressions) else node
+            self.e.refuse(item, f"result column {at + 1} without a name", "name it with AS")
+        is_named = is_top and len({str(name).lower() for name in names}) == len(names)
+        return ", ".join(
+            f"{column.sql} AS {kinds.quoted(str(column.name) if is_named else f'c{n}')}"
+            for n, column in enumerate(columns, 1)
+        )
+
+    def _projection(self, node: exp.Select) -> tuple[list[Typed], str]:
+        """The columns of the select list, and the join that an explode in it amounts to."""
+        columns: list[Typed] = []
+        lateral = ""
+        for item in node.expressions:
+            inner = item.this if isinstance(item, exp.Aliases) else item.unalias()
+            if isinstance(inner, exp.Star) or (isinstance(inner, exp.Column) and isinstance(inner.this, exp.Star)):
+                columns += self._star(inner)
+                continue
+            if isinstance(inner, exp.Anonymous) and inner.name.lower() in GENERATORS:
+                if lateral or node.args.get("group") or node.args.get("having"):
+                    self.e.refuse(inner, f"{inner.name} beside another one or under GROUP BY", "use LATERAL VIEW")
+                relation = self.exploded(inner, None, _generator_names(item), inner.name.lower().endswith("_outer"))
+                lateral = relation.sql
+                columns += [column.value for column in relation.columns]
+                continue
+            value = self.e.expr(inner)
+            if isinstance(item, exp.Alias):
+                value = replace(value, name=item.alias, literal=None)
+                self.e.scope.aliases.setdefault(item.alias.lower(), value)
+            elif value.name is None:
+                value = replace(value, name=column_name(inner, self.source))
+            columns.append(value)
+        if not columns:
+            self.e.wrong(node, "SELECT without columns.")
+        if lateral and any(column.is_window for column in columns):
+            self.e.refuse(node, "explode beside a window function", "use LATERAL VIEW")
+        return columns, lateral
+
+    def _star(self, node: exp.Expr) -> list[Typed]:
+        star = node if isinstance(node, exp.Star) else node.this
+        self.e.only(star, {"except_"})
+        columns = [replace(c.value, name=c.name) for c in self.e.scope.columns if not c.is_hidden]
+        if isinstance(node, exp.Column):
+            columns = self._qualified_star(node)
+        for name in star.args.get("except_") or []:
+            kept = [c for c in columns if str(c.name).lower() != name.name.lower()]
+            if len(kept) != len(columns) - 1:
+                self.e.wrong(name, f"EXCEPT ({name.name}) fits {len(columns) - len(kept)} columns; expected one.")
+            columns = kept
+        return columns
+
+    def _qualified_star(self, node: exp.Column) -> list[Typed]:
+        """table.*, else the fields of a struct."""
+        before = [part.name for part in node.parts[:-1]]
+        found = [c for c in self.e.scope.columns if c.table == before[-1].lower()] if len(before) == 1 else []
+        if found:
+            return [replace(c.value, name=c.name) for c in found]
+        struct = self.e.resolve(node, before)
+        if not kinds.is_struct(struct.kind):
+            self.e.wrong(node, f"{'.'.join(before)}.* of {kinds.in_spark(struct.kind)}; expected a table or a struct.")
+        return [self.e.struct_field(node, struct, field.name) for field in struct.kind]
+
+    def _distinct(self, node: exp.Select, columns: Sequence[Typed]) -> str:
+        distinct = node.args.get("distinct")
+        if distinct is None:
+            return ""
+        self.e.only(distinct, set())
+        for column in columns:
+            groupable(self.e, node, column, "DISTINCT")
+        return "DISTINCT "
+
+    def _qualify(self, node: exp.Select, qualify: exp.Qualify) -> str:
+        condition = self.e.condition(qualify.this, "QUALIFY")
+        if any(is_aggregate(part) and not isinstance(part.parent, exp.Window) for part in _calls(qualify)):
+            self.e.wrong(qualify, "an aggregate in QUALIFY. Give it a name in the select list.")
+        if not condition.is_window and not any(item.find(exp.Window) for item in [qualify, *node.expressions]):
+            self.e.wrong(qualify, "QUALIFY without a window function.")
+        return f"QUALIFY {condition.sql}"
+
+    def order(self, node: exp.Order, columns: Sequence[Typed], is_result_only: bool) -> str:
+        """ORDER BY: the result's columns by position or name first, then the columns of FROM."""
+        if isinstance(node.expressions[0].this, exp.Var) and node.expressions[0].this.name.upper() == "ALL":
+            (item,) = node.expressions
+            for column in columns:
+                self._orderable(item, column)
+            return ", ".join(ordered(item, str(n)) for n in range(1, len(columns) + 1))
+        scope = self.e.scope
+        aliases: dict[str, Typed] = {}
+        for column in columns:
+            if column.name is not None:
+                known = aliases.setdefault(column.name.lower(), column)
+                if known.sql != column.sql:
+                    del aliases[column.name.lower()]
+        with _set(scope, aliases=aliases, aliases_first=True):
+            return ", ".join(self._order_key(item, columns, is_result_only) for item in node.expressions)
+
+    def _order_key(self, item: exp.Ordered, columns: Sequence[Typed], is_result_only: bool) -> str:
+        self.e.only(item, {"this", "desc", "nulls_first"})
+        if isinstance(item.this, exp.Literal) and not item.this.is_string:
+            at = position(self.e, item.this, columns, "ORDER BY")
+            if nested.is_nested(columns[at].kind):
+                return self._nested_key(item, columns[at], is_result_only)
+            return ordered(item, str(at + 1))
+        value = self.e.expr(item.this)
+        if nested.is_nested(value.kind):
+            return self._nested_key(item, value, is_result_only)
+        same = next((n for n, column in enumerate(columns, 1) if column.sql == value.sql), None)
+        if same is None and is_result_only:
+            self.e.wrong(item, "ORDER BY something that the result does not have.")
+        return ordered(item, str(same) if same is not None else value.sql)
+
+    def _nested_key(self, item: exp.Ordered, value: Typed, is_result_only: bool) -> str:
+        """Arrays and structs are sorted by a key that puts their NULLs where Spark does."""
+        key = nested.sort_key(self.e, item, value, "ORDER BY")
+        if is_result_only:
+            self.e.refuse(item, f"ORDER BY {kinds.in_spark(value.kind)} here", "order by its fields, or in a query around")
+        return ordered(item, key)
+
+    def limit(self, node: exp.Expr) -> str:
+        """LIMIT and OFFSET by whole numbers that the text itself gives."""
+        parts = []
+        saved, self.e.scope = self.e.scope, Scope([])
+        for key in ("limit", "offset"):
+            clause = node.args.get(key)
+            if clause is None or (isinstance(clause.expression, exp.Var) and clause.expression.name.upper() == "ALL"):
+                continue
+            self.e.only(clause, {"expression"})
+            size = self.e.expr(clause.expression)
+            if size.kind != kinds.INT or (isinstance(size.literal, int) and size.literal < 0):
+                self.e.wrong(clause, f"{key.upper()} is not a whole number from 0 on.")
+            if size.literal is None and clause.expression.find(exp.Subquery, exp.Anonymous, exp.Neg, exp.Sub):
+                self.e.refuse(clause, f"{key.upper()} by something that is not a whole number", "write the number")
+            parts.append(f"{key.upper()} {size.literal if size.literal is not None else f'({size.sql})'}")
+        self.e.scope = saved
+        return " ".join(parts)
+
+
+def _calls(node: exp.Expr) -> Iterator[exp.Anonymous]:
+    return node.find_all(exp.Anonymous)
+
+
+def _generator_names(item: exp.Expr) -> list[str]:
+    if isinstance(item, exp.Aliases):
+        return [alias.name for alias in item.expressions]
+    return [item.alias] if isinstance(item, exp.Alias) else []
+
+
+def _is_aggregated(node: exp.Select) -> bool:
+    """Whether the rows of a SELECT stand for groups."""
+    if node.args.get("group") or node.args.get("having"):
+        return True
+    return any(
+        is_aggregate(part) and not isinstance(part, exp.Window) for item in node.expressions for part in item.walk()
+    )
+
+
+@contextmanager
+def _set(scope: Scope, **values: Any) -> Iterator[None]:
+    """Attributes of the scope for the time of one clause."""
+    saved = {name: getattr(scope, name) for name in values}
+    for name, value in values.items():
+        setattr(scope, name, value)
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            setattr(scope, name, value)
