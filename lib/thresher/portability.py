@@ -43,7 +43,9 @@ class Portability:
     def __str__(self) -> str:
         lines = []
         for finding in self.findings:
-            verdict = "portable" if finding.is_typed else "portable by its names; types are checked once its inputs exist"
+            verdict = (
+                "portable" if finding.is_typed else "portable by its names; types are checked once its inputs exist"
+            )
             lines.append(f"{finding.step}  {finding.query}  {finding.problem or verdict}")
         lines += [f"{step}  runs on Spark: not checked" for step in self.on_spark]
         refused = sum(bool(finding.problem) for finding in self.findings)
@@ -51,9 +53,7 @@ class Portability:
         return "\n".join([*lines, f"{self.pipeline}: {total if refused else 'all queries are portable'}"])
 
 
-def check(
-    file: Path | str, params: Mapping[str, Any] | None = None, *, lake: Path | str | None = None
-) -> Portability:
+def check(file: Path | str, params: Mapping[str, Any] | None = None, *, lake: Path | str | None = None) -> Portability:
     """Check every query of a pipeline without running anything.
 
     Out: one finding per step and query (an argument `query`, or one that names a .sql file). Types are checked where

@@ -114,7 +114,9 @@ class _Rewrite:
         return Change(counts, self.engine.stage(rows))
 
     def _numbered(self, rows: Frame, name: str) -> Frame:
-        return self.engine.stage(self.query(f"select row_number() over (order by 1) as {quoted(name)}, * from _rows", _rows=rows))
+        return self.engine.stage(
+            self.query(f"select row_number() over (order by 1) as {quoted(name)}, * from _rows", _rows=rows)
+        )
 
     def _alone(self, alias: str, clauses: Sequence[Clause], rows: Frame) -> tuple[list[Frame], list[Frame]]:
         """Clauses that see the target alone: the rows that they update, and those that they delete."""

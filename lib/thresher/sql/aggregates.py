@@ -1,4 +1,4 @@
-"""Calls of aggregates and window functions: what belongs to one, from DISTINCT to OVER, and how it is said in DuckDB."""
+"""Calls of aggregates and window functions: what belongs to one, from DISTINCT to OVER, and its DuckDB text."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -8,10 +8,21 @@ import pyarrow as pa
 from sqlglot import exp
 
 from thresher.sql import kinds
-from thresher.sql.allowed import AGGREGATES, ENTRIES, FUNCTIONS, REMEDIES, WINDOW_FUNCTIONS, Entry, Function, Rule, construct
+from thresher.sql.allowed import (
+    AGGREGATES,
+    ENTRIES,
+    FUNCTIONS,
+    REMEDIES,
+    WINDOW_FUNCTIONS,
+    Entry,
+    Function,
+    Rule,
+    construct,
+)
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.lambdas import each, let
 from thresher.sql.nested import field, sort_key
+from thresher.types import TIMESTAMP
 
 # Aggregates that take WITHIN GROUP (ORDER BY …), and calls that take IGNORE NULLS.
 _WITHIN_GROUP = ("listagg", "string_agg", "mode", "percentile_cont", "percentile_disc")
@@ -220,6 +231,8 @@ def _check_arguments(e: Expressions, found: Call, rule: Function) -> None:
         if isinstance(argument, exp.Star) and found.name != "count":
             e.refuse(argument, f"{found.name}(*)", "name the column")
         if has_window(argument):
+            if not is_window:
+                e.wrong(found.node, f"a window function inside {found.name}. Compute it in a subquery.")
             e.refuse(found.node, f"a window function inside {found.name}", "use a subquery")
         if has_aggregate(argument) and not is_window:
             e.wrong(found.node, f"an aggregate inside {found.name}. Compute the inner one in a subquery.")
@@ -241,14 +254,19 @@ def _check_window(e: Expressions, found: Call, is_ranking: bool) -> None:
         e.wrong(found.whole, f"{found.name} takes no FILTER.")
 
 
-def numeric(e: Expressions, call: Call, position: int = 0, *, or_interval: bool = False) -> Typed:
-    """An argument that is a number; text and NULL become double, as Spark converts them."""
+def numeric(e: Expressions, call: Call, position: int = 0, *, is_total: bool = False) -> Typed:
+    """An argument that is a number; text and NULL become double, as Spark converts them.
+
+    Of intervals and timestamps there are totals (sum and average) alone.
+    """
     node = call.nodes[position]
     value = e.expr(node)
     if value.kind in (kinds.STRING, kinds.VOID):
         return e.cast(value, kinds.DOUBLE)
+    if is_total and value.kind == TIMESTAMP:
+        return e.cast(value, kinds.DOUBLE)
     if isinstance(value.kind, kinds.Interval):
-        if or_interval:
+        if is_total:
             return value
         e.refuse(node, f"{call.name} of an {kinds.in_spark(value.kind)}", "extract its seconds or months")
     if not kinds.is_number(value.kind):
@@ -276,31 +294,45 @@ def constant(node: exp.Expr) -> Decimal | None:
                 left, right = constant(node.this), constant(node.expression)
                 if left is None or right is None:
                     return None
-                return left + right if isinstance(node, exp.Add) else left - right if isinstance(node, exp.Sub) else left * right
+                return (
+                    left + right
+                    if isinstance(node, exp.Add)
+                    else left - right
+                    if isinstance(node, exp.Sub)
+                    else left * right
+                )
     except InvalidOperation:
         return None
     return None
 
 
 # Functions whose result does not depend on the order of an array's elements, and those that keep it that way.
-_ORDER_FREE = ("sort_array", "size", "cardinality", "array_size", "array_contains", "array_min", "array_max")
-_PASSING = ("array_distinct", "array_compact", "array_remove", "flatten", "coalesce", "nvl")
+_ORDER_FREE = (
+    *("sort_array", "size", "cardinality", "array_size", "array_contains", "array_min", "array_max"),
+    *("exists", "forall", "arrays_overlap"),
+)
+_PASSING = ("array_distinct", "array_compact", "array_remove", "flatten", "coalesce", "nvl", "filter", "transform")
 
 
 def is_order_free(call: Call) -> bool:
     """Whether what takes the array of this call gives the same for any order of its elements."""
     node = call.whole
-    while (parent := node.parent) is not None:
+    while isinstance(parent := node.parent, exp.Anonymous | exp.Paren):
         if isinstance(parent, exp.Anonymous):
             name = parent.name.lower()
-            if name in _ORDER_FREE or (name == "array_sort" and len(parent.expressions) == 1):
-                return node is parent.expressions[0]
-            if name not in _PASSING or node is not parent.expressions[0]:
+            if node is not parent.expressions[0] or _counts_elements(parent):
                 return False
-        elif not isinstance(parent, exp.Paren):
-            return False
+            if name in _ORDER_FREE or (name == "array_sort" and len(parent.expressions) == 1):
+                return True
+            if name not in _PASSING:
+                return False
         node = parent
     return False
+
+
+def _counts_elements(node: exp.Anonymous) -> bool:
+    """Whether a lambda of this function takes the position of an element, too."""
+    return any(isinstance(part, exp.Lambda) and len(part.expressions) > 1 for part in node.expressions)
 
 
 def agreed(call: Call, value: Typed, result: str, *, with_nulls: bool, remedy: str) -> str:

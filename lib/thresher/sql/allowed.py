@@ -78,20 +78,13 @@ def has_function(name: str) -> bool:
 
 # Refused functions whose portable wording is known.
 REMEDIES = {
-    "first": "use min, max or row_number() with an ORDER BY",
-    "last": "use min, max or row_number() with an ORDER BY",
-    "any_value": "use min or max",
-    "first_value": "use min, max or row_number() with an ORDER BY",
-    "last_value": "use min, max or row_number() with an ORDER BY",
-    "current_date": "pass the day as a parameter (:day), so that a re-run gives the same rows",
-    "current_timestamp": "pass the instant as a parameter (:now), so that a re-run gives the same rows",
-    "now": "pass the instant as a parameter (:now), so that a re-run gives the same rows",
-    "curdate": "pass the day as a parameter (:day), so that a re-run gives the same rows",
+    "hll_sketch_agg": "use count(DISTINCT …)",
+    "count_min_sketch": "use count(*) with GROUP BY",
+    "approx_top_k": "use count(*) with GROUP BY, ORDER BY and LIMIT",
     "rand": "choose rows by a hash of their key",
     "uuid": "make the key from the row's own key with sha2",
     "monotonically_increasing_id": "use row_number() with an ORDER BY",
-    "explode_outer": "use LATERAL VIEW OUTER explode(…)",
-    "to_timestamp": "use cast(x as timestamp)",
+    "shuffle": "sort by a hash of the element",
 }
 
 

@@ -1,4 +1,4 @@
-"""Arrays: what is in them, their order, and arrays as sets. Elements compare as in Spark: NULL is found like a value."""
+"""Arrays: what is in them, their order, and arrays as sets."""
 
 from functools import partial
 
@@ -163,7 +163,9 @@ def _sorted(e: Expressions, value: Typed, *, descending: bool = False, nulls_las
     element = value.kind.value_type
     order = "'DESC'" if descending else "'ASC'"
     if not is_nested(element):
-        return f"list_sort({value.sql}, {order}, 'NULLS {'LAST' if nulls_last or descending else 'FIRST'}')"
+        nulls = "LAST" if nulls_last or descending else "FIRST"
+        # The cast: list_sort of a constant NULL has no array type.
+        return f"CAST(list_sort({value.sql}, {order}, 'NULLS {nulls}') AS {kinds.in_duckdb(value.kind)})"
     # NULLs inside are never sorted as NULLS FIRST says: the first field tells them from values.
     mark = "IS NULL" if nulls_last else "IS NOT NULL"
     pairs = each(
@@ -172,7 +174,8 @@ def _sorted(e: Expressions, value: Typed, *, descending: bool = False, nulls_las
         element,
         lambda x: f"{{'n': {x.sql} {mark}, 'k': {order_key(e, x)}, 'x': {x.sql}}}",
     )
-    return each(e, f"list_sort({pairs}, {order}, 'NULLS FIRST')", element, lambda x: f"struct_extract({x.sql}, 'x')")
+    whole = each(e, f"list_sort({pairs}, {order}, 'NULLS FIRST')", element, lambda x: f"struct_extract({x.sql}, 'x')")
+    return f"CASE WHEN {value.sql} IS NOT NULL THEN {whole} END"
 
 
 def sorted_up(e: Expressions, value: Typed) -> str:
@@ -215,7 +218,7 @@ def _extreme(e: Expressions, node: exp.Anonymous) -> Typed:
     element = value.kind.value_type
     _comparable(e, node, element, name)
     if not is_nested(element):
-        return Typed(f"list_{name[6:]}({value.sql})", element)
+        return Typed(f"CAST(list_{name[6:]}({value.sql}) AS {kinds.in_duckdb(element)})", element)
     kept = Typed(each(e, value.sql, element, lambda x: f"{x.sql} IS NOT NULL", "filter"), value.kind)
     place = -1 if name == "array_max" else 1
     return Typed(f"list_extract({_sorted(e, kept)}, {place})", element)

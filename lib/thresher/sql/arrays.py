@@ -61,10 +61,10 @@ def array(e: Expressions, node: exp.Expr, what: str, *, or_null: bool = False) -
     return value
 
 
-def int_(e: Expressions, node: exp.Expr, what: str) -> Typed:
+def int_(e: Expressions, node: exp.Expr, what: str, *, or_null: bool = True) -> Typed:
     """An argument that must be an int or fit into one: no bigint, no text."""
     value = e.expr(node)
-    if value.kind not in (*kinds.INTEGERS[:3], kinds.VOID):
+    if value.kind not in kinds.INTEGERS[:3] and not (or_null and value.kind == kinds.VOID):
         e.wrong(node, f"{what} is {kinds.in_spark(value.kind)}; expected int.")
     return e.cast(value, kinds.INT)
 
@@ -115,6 +115,8 @@ def _index(e: Expressions, node: exp.Bracket) -> Typed:
     if len(node.expressions) != 1 or isinstance(node.expressions[0], exp.Slice):
         e.refuse(node, "a slice", "use slice(…)")
     value, index = e.expr(node.this), e.expr(node.expressions[0])
+    if value.kind == kinds.VOID:
+        return value
     if kinds.is_map(value.kind):
         from thresher.sql.maps import looked_up
 
@@ -150,7 +152,7 @@ def _element(e: Expressions, node: exp.Anonymous) -> Typed:
     if name == "get":
         index = e.coerce(node, e.expr(node.expressions[1]), kinds.INT, "the index of get")
     else:
-        index = int_(e, node.expressions[1], f"the index of {name}")
+        index = int_(e, node.expressions[1], f"the index of {name}", or_null=False)
     return Typed(let(e, [value, index], lambda a, i: f"spark_{name}({a}, {i})"), value.kind.value_type)
 
 
@@ -183,7 +185,7 @@ def _append(e: Expressions, node: exp.Anonymous) -> Typed:
 )
 def _insert(e: Expressions, node: exp.Anonymous) -> Typed:
     one, other = with_element(e, node, array(e, node.expressions[0], "array_insert"), e.expr(node.expressions[2]))
-    position = int_(e, node.expressions[1], "the position of array_insert")
+    position = int_(e, node.expressions[1], "the position of array_insert", or_null=False)
     sql = let(e, [one, position], lambda a, p: f"spark_array_insert({a}, {p}, [{typed(other)}])")
     return Typed(sql, one.kind)
 
@@ -225,7 +227,9 @@ def _slice(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(let(e, [value, start, length], lambda a, s, n: f"spark_array_slice({a}, {s}, {n})"), value.kind)
 
 
-@_arrays("flatten", 1, 1, "flatten(a)", "SELECT flatten(array(array(1), array(2))) AS a", note="NULL with a NULL in it.")
+@_arrays(
+    "flatten", 1, 1, "flatten(a)", "SELECT flatten(array(array(1), array(2))) AS a", note="NULL with a NULL in it."
+)
 def _flatten(e: Expressions, node: exp.Anonymous) -> Typed:
     value = array(e, node.expressions[0], "flatten")
     if not kinds.is_array(value.kind.value_type):
@@ -298,6 +302,7 @@ def _zip(e: Expressions, node: exp.Anonymous) -> Typed:
 
 
 def _zip_name(node: exp.Expr, position: int) -> str:
-    if isinstance(node, exp.Column | exp.Identifier):
-        return node.name
-    return node.expression.name if isinstance(node, exp.Dot) else str(position)
+    inner = node.unnest()
+    if isinstance(inner, exp.Column | exp.Identifier):
+        return inner.name
+    return inner.expression.name if isinstance(inner, exp.Dot) else str(position)

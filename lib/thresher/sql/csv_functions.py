@@ -13,8 +13,8 @@ from thresher.sql.csv_reading import reader, schema_text
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.json_functions import literal_text, made_function, plain_text, schema_type, written_options
 from thresher.sql.json_options import UnknownOption, WrongOption
-from thresher.sql.json_tokens import Unproven
 from thresher.sql.json_writing import plain_texts
+from thresher.sql.unproven import Unproven
 
 _csv = partial(function, group="JSON and CSV")
 _SPACES = "".join(map(chr, range(0x21)))
@@ -102,7 +102,7 @@ def _writer(kind: pa.StructType, options: CsvOptions) -> Callable[[pa.Array], pa
     def run(values: pa.Array | pa.ChunkedArray) -> pa.Array:
         values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
         columns = [
-            plain_texts(column, field.type, options.patterns)
+            plain_texts(column, field.type, options.patterns, options.zone)
             for field, column in zip(kind, values.flatten(), strict=True)
         ]
         rows = [
@@ -124,10 +124,11 @@ def _field(text: str | None, options: CsvOptions, *, is_first: bool) -> str:
     if text is None:
         return options.null if not options.quotes_all else _in_quotes(options.null, options)
     _check_edges(text, options)
+    is_comment = is_first and text.startswith("#")
     if options.trims_left is not False:
         text = text.lstrip(_SPACES)
     marks = (options.separator, options.quote or "\0", "\n", "\r")
-    has_quotes = options.quotes_all or any(mark in text for mark in marks) or is_first and text.startswith("#")
+    has_quotes = options.quotes_all or is_comment or any(mark in text for mark in marks)
     if options.trims_right is not False:
         text = text.rstrip(_SPACES)
     if not text:

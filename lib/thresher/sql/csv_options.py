@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from typing import Any
 
-from thresher.sql.json_options import UnknownOption, WrongOption, check_zone, failfast, pattern_option, switch
+from thresher.sql.json_options import UnknownOption, WrongOption, failfast, pattern_option, switch, zone_option
 
 _PATTERNS = {"dateformat": "date", "timestampformat": "timestamp", "timestampntzformat": "timestamp_ntz"}
 _SWITCHES = {
@@ -44,6 +45,7 @@ class CsvOptions:
     trims_right: bool | None = None
     quotes_all: bool = False
     prefers_dates: bool = True
+    zone: tzinfo = UTC
     patterns: Mapping[str, str] = field(default_factory=dict)  # of date, timestamp, timestamp_ntz
 
 
@@ -70,7 +72,7 @@ def csv_options(written: Mapping[str, str], *, is_reading: bool = True) -> CsvOp
         elif key == "mode":
             found["is_strict"] = failfast(value)
         elif key == "timezone":
-            check_zone(value)
+            found["zone"] = zone_option(value)
         elif key in _IDLE_SWITCHES:
             switch(name, value)
         else:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
@@ -9,10 +10,10 @@ import pyarrow as pa
 
 from thresher.sql import kinds
 from thresher.sql.csv_options import CsvOptions
-from thresher.sql.json_reading import as_single, decimal_of
-from thresher.sql.json_tokens import Unproven
+from thresher.sql.json_scalars import as_single, decimal_of
 from thresher.sql.text_times import date_of, instant_of
 from thresher.sql.time_patterns import read
+from thresher.sql.unproven import Unproven
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 
 _MOST_COLUMNS = 20_000
@@ -21,7 +22,6 @@ _SPACES = "".join(map(chr, range(0x21)))
 _INTEGER = re.compile(r"[+-]?\d+")
 _DOUBLE = re.compile(r"([+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|NaN|Infinity))[dDfF]?")
 _HEX_DOUBLE = re.compile(r"[+-]?0[xX][0-9a-fA-F]*\.?[0-9a-fA-F]*[pP][+-]?[0-9]+[dDfF]?")
-_SHORT_NUMBER = re.compile(r"[+-]?\d{1,3}", re.ASCII)
 
 
 def reader(kind: pa.StructType, options: CsvOptions) -> Callable[[pa.Array], pa.Array]:
@@ -69,11 +69,10 @@ def tokens(text: str, options: CsvOptions) -> list[str | None]:
             at = len(text) - len(text[at:].lstrip(_SPACES))
         if options.quote and text.startswith(options.quote, at):
             field, at = _quoted(text, at, options)
-            field = (options.empty or "") if field == "" else field
+            fields.append(field or options.empty or "")
         else:
             at = _end(text, start, options)
-            field = _trimmed(text[start:at], options) or None
-        fields.append(field)
+            fields.append(_trimmed(text[start:at], options) or None)
         if at >= len(text):
             break
         at += len(options.separator)
@@ -116,13 +115,20 @@ def _quoted(text: str, start: int, options: CsvOptions) -> tuple[str, int]:
             parts.append(c)
             at += 1
         else:
-            end = _end(text, at, options)
-            if escape != quote and escape in text[start:end]:
-                raise Unproven(f"the quotes in the CSV record {text!r}")
-            return _trimmed(text[start:end], options), end
+            return _with_its_quotes(text, start, at, options)
     if with_escapes and escape != quote:
         raise Unproven(f"the open quote in the CSV record {text!r}")
     return "".join(parts) or quote, at
+
+
+def _with_its_quotes(text: str, start: int, at: int, options: CsvOptions) -> tuple[str, int]:
+    """The field that has a quote within, here, that is neither escaped nor its end."""
+    quote, end = options.quote, _end(text, at, options)
+    written, after = text[start:end], text[at + 1 : end]
+    is_odd = quote * 2 in written or (after[:1] <= " " and quote in after)
+    if is_odd or options.escape != quote and options.escape in written:
+        raise Unproven(f"the quotes in the CSV record {text!r}")
+    return _trimmed(written, options), end
 
 
 def _closing(text: str, at: int, options: CsvOptions) -> int | None:
@@ -151,9 +157,9 @@ def _converter(kind: pa.DataType, options: CsvOptions) -> Callable[[str], Any]:
         return lambda text: decimal_of(text, kind.precision, kind.scale)
     pattern = options.patterns.get(kinds.in_spark(kind))
     if kind == kinds.DATE:
-        return lambda text: _date(text, pattern)
+        return lambda text: date_of(text, pattern, or_days=False)
     assert kind in (TIMESTAMP, TIMESTAMP_NTZ)
-    return lambda text: instant_of(text, pattern, has_zone=kind == TIMESTAMP)
+    return lambda text: instant_of(text, pattern, options.zone if kind == TIMESTAMP else None)
 
 
 def _integer(text: str, bits: int) -> int:
@@ -185,12 +191,6 @@ def _boolean(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise ValueError("no boolean")
     return text.lower() == "true"
-
-
-def _date(text: str, pattern: str | None) -> Any:
-    if pattern is None and _SHORT_NUMBER.fullmatch(text):
-        raise ValueError("no date")
-    return date_of(text, pattern)
 
 
 def schema_text(text: str, options: CsvOptions) -> str:
@@ -236,4 +236,4 @@ def _fits(convert: Callable[..., Any], *arguments: Any) -> bool:
 def _is_time(text: str, pattern: str | None) -> bool:
     """Whether a timestamp can be read; the zone is free, and without a pattern so is the day."""
     is_clock = re.fullmatch(r"T?([01]?\d|2[0-3]):[0-5]?\d(:[0-5]?\d)?", text, re.ASCII)
-    return bool(pattern is None and is_clock) or _fits(lambda: instant_of(text, pattern, has_zone=True))
+    return bool(pattern is None and is_clock) or _fits(lambda: instant_of(text, pattern, UTC))

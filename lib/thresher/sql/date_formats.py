@@ -72,7 +72,7 @@ def tokens(e: Expressions, node: exp.Expr, pattern: str, *, is_parsing: bool) ->
         else:
             found.append(Token("", 0, first))
         rest = rest[1:]
-    return found
+    return found + [Token("]", 1)] * depth  # Java closes what is left open
 
 
 def _quoted(rest: str) -> tuple[str | None, str]:

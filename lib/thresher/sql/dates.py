@@ -286,9 +286,9 @@ def _make(e: Expressions, node: exp.Anonymous) -> Typed:
 @_dates("unix_date", 1, 1, "unix_date(d) → int", "SELECT unix_date(date'1970-01-02') AS n")
 def _unix_date(e: Expressions, node: exp.Anonymous) -> Typed:
     value = e.expr(node.expressions[0])
-    if value.kind == TIMESTAMP or value.kind == TIMESTAMP_NTZ:
-        e.wrong(node, f"unix_date of a {kinds.in_spark(value.kind)}; expected a date.")
-    return Typed(f"CAST(({day(e, node.expressions[0], 'unix_date').sql} - DATE '1970-01-01') AS INTEGER)", kinds.INT)
+    if value.kind not in (kinds.DATE, kinds.VOID):
+        e.wrong(node, f"unix_date of {kinds.in_spark(value.kind)}; expected a date.")
+    return Typed(f"CAST((CAST({value.sql} AS DATE) - DATE '1970-01-01') AS INTEGER)", kinds.INT)
 
 
 @_dates("date_from_unix_date", 1, 1, "date_from_unix_date(n) → date", "SELECT date_from_unix_date(19000) AS d")

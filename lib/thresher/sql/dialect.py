@@ -70,6 +70,25 @@ class PlainSpark(Spark):
         }
         TERM = {**SparkParser.TERM, TokenType.DPIPE: exp.DPipe}
 
+        def _parse_interval(
+            self, require_interval: bool = True, parse_function_unit: bool = True
+        ) -> exp.Add | exp.Interval | None:
+            """An interval literal; sqlglot would take the 2 of `INTERVAL 1 day + 2` for a part of it."""
+            index = self._index
+            if require_interval and not self._match(TokenType.INTERVAL):
+                return None
+            is_text = self._match(TokenType.STRING, advance=False)
+            value = self._parse_primary() if is_text else self._parse_unary()
+            if isinstance(value, exp.Anonymous) and value.name == "positive":
+                value = value.expressions[0]
+            if not isinstance(value, exp.Literal | exp.Neg):
+                self._retreat(index)
+                return None
+            first = self._parse_interval_span(value, parse_function_unit=parse_function_unit)
+            if self._match_set((TokenType.STRING, TokenType.NUMBER), advance=False):
+                return exp.Add(this=first, expression=self._parse_interval(False, parse_function_unit))
+            return first
+
         def _parse_types(
             self,
             check_func: bool = False,
@@ -166,6 +185,11 @@ class Source:
 
 def read(source: Source) -> exp.Expr:
     """The tree of exactly one query; raises SqlError for anything else."""
+    if (place := source.text.find("${")) >= 0:
+        raise NotPortable(
+            f"{source.place(place)}: ${{…}}, which Spark replaces by a setting of the session, is not part of the "
+            "portable SQL (docs/sql.md). Next: write it as '$' || '{…' in a string, or pass the value as a parameter."
+        )
     try:
         statements = [s for s in _DIALECT.parse(source.text) if s is not None]
     except ParseError as error:

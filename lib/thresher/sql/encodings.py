@@ -137,7 +137,7 @@ def _unbase64(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"spark_unbase64({argument(e, node, 0).sql})", kinds.BINARY)
 
 
-_BASE64_TEXT = re.compile(r"\s*(?:(?:[A-Za-z0-9+/]\s*){4})*(?:(?:[A-Za-z0-9+/]\s*){2,3}(?:=\s*){0,2})?")
+_BASE64_TEXT = re.compile(r"\s*(?:(?:[A-Za-z0-9+/]\s*){4})*(?:(?:[A-Za-z0-9+/]\s*){2,3}=?=?)?")
 
 
 @row_function("spark_to_binary", ["VARCHAR", "VARCHAR", "BOOLEAN"], "BLOB")
@@ -148,7 +148,7 @@ def _to_binary_of(text: str, form: str, is_try: bool) -> bytes | None:
                 raise ValueError
             return bytes.fromhex("0" * (len(text) % 2) + text)
         if form == "base64":
-            if not _BASE64_TEXT.fullmatch(text):
+            if not _BASE64_TEXT.fullmatch(text) or re.search(r"\s=", text):
                 raise ValueError
             return _unbase64_of(text)
     except (ValueError, binascii.Error):
@@ -176,7 +176,7 @@ def _to_binary(e: Expressions, node: exp.Anonymous) -> Typed:
     word = form.literal.lower().replace("utf8", "utf-8")
     if word not in ("hex", "base64", "utf-8"):
         if is_try:
-            e.refuse(node, f"try_to_binary in the form {form.literal!r}")
+            return Typed("NULL::BLOB", kinds.BINARY)
         e.wrong(node, f"the form of to_binary is {form.literal!r}; expected 'hex', 'base64' or 'utf-8'.")
     text = argument(e, node, 0).sql
     return Typed(f"spark_to_binary({text}, '{word}', {str(is_try).lower()})", kinds.BINARY)
@@ -199,9 +199,7 @@ def _validated(value: bytes) -> str:
 row_function("spark_is_valid_utf8", ["BLOB"], "BOOLEAN")(_is_valid)
 row_function("spark_make_valid_utf8", ["BLOB"], "VARCHAR")(lambda value: value.decode(errors="replace"))
 row_function("spark_validate_utf8", ["BLOB"], "VARCHAR")(_validated)
-row_function("spark_try_validate_utf8", ["BLOB"], "VARCHAR")(
-    lambda value: value.decode() if _is_valid(value) else None
-)
+row_function("spark_try_validate_utf8", ["BLOB"], "VARCHAR")(lambda value: value.decode() if _is_valid(value) else None)
 
 
 @_strings(

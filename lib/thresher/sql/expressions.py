@@ -241,7 +241,7 @@ def as_date_literal(value: Typed, kind: pa.DataType) -> Typed | None:
 _REMEDIES: dict[type[exp.Expr], str] = {
     exp.RegexpLike: "use LIKE",
     exp.ILike: "use lower(…) LIKE …",
-    exp.Array: "write element_at(array(…), n) for array(…)[i]",
+    exp.Array: "write array(…)",
     exp.Interval: "use date_add, date_sub or add_months",
 }
 

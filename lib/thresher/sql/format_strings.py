@@ -210,14 +210,26 @@ def _general(number: Decimal, precision: int, part: _Directive) -> str:
 )
 def _format_string(e: Expressions, node: exp.Anonymous) -> Typed:
     form = e.text(node.expressions[0], "the format of format_string")
-    values = [_formattable(e, node, e.expr(part)) for part in node.expressions[1:]]
+    values = [_literal_array(e, part) or _formattable(e, node, e.expr(part)) for part in node.expressions[1:]]
     types = [kind for kind, _ in values]
     if isinstance(form.literal, str):
         _refuse_unproven(e, node, form.literal)
-    made = ArrowFunction(
-        "spark_format_string_" + "_".join(str(_kind_number(kind)) for kind in types), None, "VARCHAR", _over(types)
-    )
+    name = "_".join(["spark_format_string", *(kinds.in_spark(kind) for kind in types)])
+    made = ArrowFunction(re.sub("[^a-z0-9_]", "_", name), None, "VARCHAR", _over(types))
     return Typed(f"{e.function(made)}({', '.join([form.sql, *(sql for _, sql in values)])})", kinds.STRING)
+
+
+def _literal_array(e: Expressions, node: exp.Expr) -> tuple[pa.DataType, str] | None:
+    """An array of literals as Spark hands it to Java; an array of a table has no text of its own there."""
+    if not isinstance(node, exp.Anonymous) or node.name.lower() != "array":
+        return None
+    values = [e.expr(part) for part in node.expressions]
+    if any(not isinstance(value.literal, int | str) and value.kind != kinds.VOID for value in values):
+        return None
+    if len({value.kind for value in values} - {kinds.VOID}) != 1:
+        return None
+    texts = ("null" if value.literal is None else str(value.literal) for value in values)
+    return pa.list_(pa.null()), kinds.text_literal(f"[{','.join(texts)}]")
 
 
 def _refuse_unproven(e: Expressions, node: exp.Anonymous, form: str) -> None:
@@ -227,10 +239,6 @@ def _refuse_unproven(e: Expressions, node: exp.Anonymous, form: str) -> None:
         if "not proven" in str(error):
             e.refuse(node, f"the format {form!r}")
         e.wrong(node, f"{error}.")
-
-
-def _kind_number(kind: pa.DataType) -> str:
-    return kinds.in_spark(kind).replace("(", "_").replace(")", "").replace(",", "_")
 
 
 def _formattable(e: Expressions, node: exp.Anonymous, value: Typed) -> tuple[pa.DataType, str]:
@@ -276,6 +284,7 @@ class _Shape:
     most_fraction: int
     group: int
     factor: int
+    has_point: bool
 
 
 @lru_cache(maxsize=256)
@@ -300,6 +309,7 @@ def _shape(pattern: str) -> _Shape:
         len((zeros or "") + (hashes or "")),
         group,
         100 if percent else 1,
+        has_point=bool(point) and not zeros and not hashes,
     )
 
 
@@ -318,7 +328,7 @@ def _patterned(value: Any, pattern: str) -> str:
         else:
             factor = shape.factor
         number = Decimal(value) * factor
-        rounded = abs(number).quantize(Decimal(1).scaleb(-shape.most_fraction))
+        rounded = _rounded(value, abs(number), Decimal(1).scaleb(-shape.most_fraction))
     whole, _, fraction = f"{rounded:f}".partition(".")
     whole = whole.lstrip("0").rjust(shape.least_whole, "0")
     fraction = fraction.rstrip("0").ljust(shape.least_fraction, "0")
@@ -328,7 +338,16 @@ def _patterned(value: Any, pattern: str) -> str:
         first = len(whole) % size or size
         whole = ",".join([whole[:first], *(whole[n : n + size] for n in range(first, len(whole), size))])
     sign = "-" if str(number).startswith("-") and (number or isinstance(value, float)) else ""
-    return f"{sign}{shape.prefix}{whole}{'.' if fraction else ''}{fraction}{shape.suffix}"
+    return f"{sign}{shape.prefix}{whole}{'.' if fraction or shape.has_point else ''}{fraction}{shape.suffix}"
+
+
+def _rounded(value: Any, number: Decimal, unit: Decimal) -> Decimal:
+    """To a multiple of the unit. A double has the digits of its text; only a tie among them is broken by its value."""
+    if not isinstance(value, float):
+        return number.quantize(unit)
+    digits = abs(Decimal(double_text(value)))
+    is_tie = (digits % unit) * 2 == unit
+    return (number if is_tie else digits).quantize(unit)
 
 
 _PLAIN_NUMBER = "#,##0"
@@ -371,8 +390,7 @@ def _double_patterned(number: float, pattern: str) -> str:
 def _format_number(e: Expressions, node: exp.Anonymous) -> Typed:
     value, form = e.exprs(node.expressions)
     for given, expected in ((value, "a number"), (form, "an int or a pattern")):
-        small = kinds.INTEGERS[:3]
-        is_right = kinds.is_number(given.kind) if given is value else given.kind in (*small, kinds.STRING)
+        is_right = kinds.is_number(given.kind) if given is value else given.kind in (kinds.INT, kinds.STRING)
         if given.kind != kinds.VOID and not is_right:
             e.wrong(node, f"an argument of format_number is {kinds.in_spark(given.kind)}; expected {expected}.")
     if kinds.VOID in (value.kind, form.kind):

@@ -92,7 +92,8 @@ def _range_bound(e: Expressions, node: exp.Expr, direction: str, sign: int, key:
     """A distance of numbers in the type of the key, of dates in days or months, of instants in an interval."""
     value = e.expr(node)
     if isinstance(value.kind, kinds.Interval):
-        return _interval_bound(e, node, value.sql, value.kind, direction, sign, key)
+        amount = _amount(e, node) * sign
+        return _interval_bound(e, node, amount, value.kind, direction, key)
     number = constant(node)
     if number is None:
         e.refuse(node, "a frame by a distance that is not a number or an interval", "write the number")
@@ -114,14 +115,20 @@ def ranged(key: pa.DataType) -> pa.DataType:
 
 
 def _interval_bound(
-    e: Expressions, node: exp.Expr, sql: str, kind: kinds.Interval, direction: str, sign: int, key: pa.DataType
+    e: Expressions, node: exp.Expr, amount: int, kind: kinds.Interval, direction: str, key: pa.DataType
 ) -> _Bound:
     is_whole = kind.is_months or kind.first == kind.last == "day"
     if key not in (kinds.DATE, TIMESTAMP, TIMESTAMP_NTZ) or (key == kinds.DATE and not is_whole):
         e.wrong(node, f"a frame by an {kinds.in_spark(kind)} over a {kinds.in_spark(key)}.")
-    amount = re.fullmatch(r"CAST\('(-?\d+)' AS \w+\)", sql)
-    if amount is None:
-        e.refuse(node, "a frame by an interval that is computed", "write the interval")
-    count = Decimal(amount[1])
     unit = "MONTH" if kind.is_months else "MICROSECOND"
-    return _Bound(direction, count * sign, f"INTERVAL ({abs(int(count))}) {unit}", kinds.in_spark(kind))
+    return _Bound(direction, Decimal(amount), f"INTERVAL ({abs(amount)}) {unit}", kinds.in_spark(kind))
+
+
+def _amount(e: Expressions, node: exp.Expr) -> int:
+    """The months or microseconds of an interval, also of one in several parts (1 DAY 2 HOURS)."""
+    if isinstance(node, exp.Add):
+        return _amount(e, node.this) + _amount(e, node.expression)
+    found = re.fullmatch(r"CAST\('(-?\d+)' AS \w+\)", e.expr(node).sql)
+    if found is None:
+        e.refuse(node, "a frame by an interval that is computed", "write the interval")
+    return int(found[1])

@@ -17,7 +17,7 @@ GENERATORS: dict[str, Callable[[Expressions, exp.Anonymous, bool], Rows]] = {}
 
 
 def generator(e: Expressions, node: exp.Anonymous, is_outer: bool) -> Rows:
-    """The rows of a call. `is_outer` (LATERAL VIEW OUTER, or a name with _outer): one row of NULLs where there is none."""
+    """The rows of a call; for `is_outer`, as for a name with _outer, one row of NULLs where there is none."""
     name = node.name.lower()
     if name not in GENERATORS:
         e.wrong(node, f"{name} is no function that makes rows; expected {', '.join(sorted(GENERATORS))}.")
@@ -109,7 +109,9 @@ def _inline(e: Expressions, node: exp.Anonymous, is_outer: bool) -> Rows:
         return f"struct_extract({x.sql}, {kinds.text_literal(part.name)})"
 
     arrays = [each(e, value.sql, element, partial(extracted, part)) for part in element]
-    kept = [_or_one(f"len({value.sql}) > 0", is_outer, sql, part.type) for sql, part in zip(arrays, element, strict=True)]
+    kept = [
+        _or_one(f"len({value.sql}) > 0", is_outer, sql, part.type) for sql, part in zip(arrays, element, strict=True)
+    ]
     return rows_of(kept), [(part.name, part.type) for part in element]
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 
-from thresher.sql import kinds
-from thresher.sql.aggregates import is_aggregate
+from thresher.errors import SqlError
+from thresher.sql import kinds, nested
+from thresher.sql.aggregates import is_aggregate, normalised
 from thresher.sql.allowed import function
 from thresher.sql.expressions import Expressions, Typed
 
@@ -17,8 +19,10 @@ _WORDS: dict[type[exp.Expr], str] = {exp.Rollup: "ROLLUP", exp.Cube: "CUBE", exp
 
 def has_sets(group: exp.Group | None) -> bool:
     """Whether rows are grouped in several ways at once."""
-    return group is not None and any(group.args.get(key) for key in ("rollup", "cube", "grouping_sets")) or (
-        group is not None and any(isinstance(item, _SETS) for item in group.expressions)
+    return (
+        group is not None
+        and any(group.args.get(key) for key in ("rollup", "cube", "grouping_sets"))
+        or (group is not None and any(isinstance(item, _SETS) for item in group.expressions))
     )
 
 
@@ -53,6 +57,21 @@ def group_clause(e: Expressions, group: exp.Group, columns: Sequence[Typed], ite
     return ", ".join(parts)
 
 
+def normalise_keys(e: Expressions, group: exp.Group) -> None:
+    """Put floating columns that are keys into the form in which equal ones look alike (0.0 for -0.0), for all clauses."""
+    for node in key_nodes(group):
+        if isinstance(node, exp.Column):
+            try:
+                value = e.resolve(node, [part.name for part in node.parts])
+            except SqlError:
+                continue  # the alias of a column of the select list
+            if value.kind in (kinds.FLOAT, kinds.DOUBLE):
+                e.scope.columns = [
+                    replace(c, value=replace(c.value, sql=normalised(e, c.value))) if c.value.sql == value.sql else c
+                    for c in e.scope.columns
+                ]
+
+
 def _aggregates(item: exp.Expr) -> bool:
     return any(is_aggregate(part) and not isinstance(part, exp.Window) for part in item.walk())
 
@@ -71,12 +90,23 @@ def _element(e: Expressions, node: exp.Expr, columns: Sequence[Typed], items: Se
 
 
 def _key(e: Expressions, node: exp.Expr, value: Typed) -> str:
-    groupable(e, node, value, "GROUP BY")
+    if value.kind not in (kinds.FLOAT, kinds.DOUBLE) or not isinstance(node.unnest(), exp.Column):
+        groupable(e, node, value, "GROUP BY")
     return value.sql
+
+
+def told_apart(e: Expressions, node: exp.Expr, value: Typed, what: str) -> Typed:
+    """A value in the form in which equal ones look alike, for DISTINCT and set operations."""
+    if value.kind in (kinds.FLOAT, kinds.DOUBLE):
+        return replace(value, sql=normalised(e, value))
+    groupable(e, node, value, what)
+    return value
 
 
 def groupable(e: Expressions, node: exp.Expr, value: Typed, what: str) -> None:
     """Refuse a value whose equal rows are not proven to be told alike."""
+    if nested.has_map(value.kind) and what not in ("GROUP BY", "PIVOT"):
+        e.wrong(node, f"{what} over {kinds.in_spark(value.kind)}; maps cannot be compared.")
     if not kinds.is_groupable(value.kind):
         e.refuse(node, f"{what} over {kinds.in_spark(value.kind)}", "use another type for what tells rows apart")
 

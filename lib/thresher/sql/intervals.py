@@ -29,7 +29,7 @@ MACROS.update(
             "WHEN n IS NOT NULL THEN error('not proven equal to Spark: a timestamp outside the years 1 to 9999') END"
         ),
         "spark_plus_micros(t, n)": "spark_checked_micros(CAST(epoch_us(t) AS HUGEINT) + n)",
-        "spark_plus_months(d, n)": (  # DuckDB leaves the year 0 out of to_months' bounds: hence the check before
+        "spark_plus_months(d, n)": (
             "CASE WHEN abs(n::BIGINT) >= 120000 "
             "THEN error('not proven equal to Spark: a date outside the years 1 to 9999') ELSE d + to_months(n) END"
         ),

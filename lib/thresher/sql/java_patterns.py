@@ -30,7 +30,7 @@ class Pattern:
 
     `re2` is None where only Python's engine will do; it holds for texts without a character of the class `doubtful`.
     `plain` is the text that the pattern stands for if it is nothing but characters. With `has_odd_groups` only the
-    whole match is the same as Java's, not what its groups found.
+    whole match is the same as Java's, not what its groups found; with `has_place` a match depends on its surroundings.
     """
 
     python: re.Pattern[str]
@@ -43,17 +43,28 @@ class Pattern:
     is_anchored: bool
     has_word_edge: bool
     has_odd_groups: bool
+    has_place: bool
 
     def finds(self, text: str) -> Iterator[re.Match[str]]:
         """The matches one after the other, as Java's Matcher.find gives them."""
-        if self.has_word_edge and not text.isascii() and any(map(_is_in_some_word, text)):
-            raise Unproven(f"a word boundary (\\b) in {text!r}: its meaning beyond ASCII depends on the version of Java")
-        if self.may_be_empty and not self.is_anchored and any(letter > "\uffff" for letter in text):
+        if self.has_word_edge and not text.isascii():
+            self._check_words(text)
+        return self._finds_with_empty(text) if self.may_be_empty else self.python.finditer(text)
+
+    def _finds_with_empty(self, text: str) -> Iterator[re.Match[str]]:
+        if not self.is_anchored and any(letter > "\uffff" for letter in text):
             self._check_halves(text)
         start = 0
         while start <= len(text) and (match := self.python.search(text, start)):
             yield match
             start = match.end() + (match.end() == match.start())
+
+    def _check_words(self, text: str) -> None:
+        """Up to Java 18 letters and digits beyond ASCII make words too; both ways must find the same."""
+        both = re.compile(self.python.pattern.replace(_ASCII_WORD, r"\w"))
+        is_known = all(letter <= "\x7f" or unicodedata.category(letter)[0] not in "MN" for letter in text)
+        if not is_known or _places(both, text) != _places(self.python, text):
+            raise Unproven(f"a word boundary (\\b) in {text!r}, whose meaning depends on the version of Java")
 
     def _check_halves(self, text: str) -> None:
         """A character beyond the BMP is two for Java, and an empty match may lie between them."""
@@ -62,10 +73,8 @@ class Pattern:
                 raise Unproven(f"an empty match within {letter!r}, which Java would cut in two")
 
 
-
-
-def _is_in_some_word(letter: str) -> bool:
-    return letter > "\x7f" and (letter.isalnum() or unicodedata.category(letter)[0] == "M")
+def _places(pattern: re.Pattern[str], text: str) -> list[tuple[tuple[int, int], ...]]:
+    return [match.regs for match in pattern.finditer(text)]
 
 
 @lru_cache(maxsize=512)
@@ -94,6 +103,7 @@ def translate(pattern: str) -> Pattern:
         is_anchored=piece.is_anchored,
         has_word_edge=reader.has_word_edge,
         has_odd_groups=reader.has_odd_groups,
+        has_place=reader.has_place,
     )
 
 
@@ -128,6 +138,7 @@ _CLASSES = {
     "h": sets.HORIZONTAL,
     "v": sets.VERTICAL,
 }
+_ASCII_WORD = "[a-zA-Z0-9_]"  # written so for word boundaries alone
 _MOST = 2**31 - 1
 
 
@@ -163,6 +174,7 @@ class _Reader:
     has_word_edge: bool = False
     has_end: bool = False
     has_odd_groups: bool = False
+    has_place: bool = False
     has_reference: bool = False
 
     def whole(self) -> _Piece:
@@ -227,6 +239,8 @@ class _Reader:
         if sign in "*+?":
             raise BadPattern(f"the regular expression has a dangling {sign!r}")
         if sign == "{":
+            if self.text[: self.place - 1].endswith("}"):
+                raise Unproven("counts behind counts in a regular expression")
             raise BadPattern("the regular expression has a { that repeats nothing")
         if sign == "(":
             return self.group()
@@ -235,6 +249,7 @@ class _Reader:
         if sign == ".":
             ends = sets.characters("\n") if self.flags.unix_lines else sets.LINE_ENDS
             return self.written(sets.ALL if self.flags.dot_all else sets.others(ends))
+        self.has_place |= sign in "^$"
         if sign == "^":
             return self.caret()
         if sign == "$":
@@ -268,11 +283,12 @@ class _Reader:
 
     def escape(self) -> _Piece:
         sign = self.take()
+        self.has_place |= sign in "bBAzZ"
         if sign in "bB":
             if self.skip("{"):
                 raise Unproven(rf"\{sign}{{…}} in a regular expression")
             self.has_word_edge = True
-            inside = r"(?:(?<=[a-zA-Z0-9_])(?![a-zA-Z0-9_])|(?<![a-zA-Z0-9_])(?=[a-zA-Z0-9_]))"
+            inside = f"(?:(?<={_ASCII_WORD})(?!{_ASCII_WORD})|(?<!{_ASCII_WORD})(?={_ASCII_WORD}))"
             return _Piece(inside if sign == "b" else f"(?!{inside})", f"\\{sign}", 0)
         if sign == "A":
             return _Piece(r"\A", r"\A", 0, is_anchored=True)
@@ -400,23 +416,27 @@ class _Reader:
                 self.place += 1
                 return sets.unite(found)
             if self.skip("&&"):
-                return sets.common(sets.unite(found), self.right_of_and(is_first))
+                return self.intersection(sets.unite(found), is_first)
             if self.skip("["):
                 found.append(self.bracket())
             else:
                 found.append(self.member())
             is_first = False
 
-    def right_of_and(self, is_first: bool) -> Ranges:
-        """What stands behind && in a class: one class in brackets, or plain members, up to the closing bracket."""
-        rest = self.peek(2)
-        if is_first or not rest or rest[0] in "]&":
+    def intersection(self, left: Ranges, is_first: bool) -> Ranges:
+        """What a class and those behind && have in common: classes in brackets, or plain members as the last."""
+        if is_first or self.peek() in ("]", "&", ""):
             raise Unproven("&& without both sides in a regular expression")
-        if self.skip("["):
-            ranges = self.bracket()
-            if not self.skip("]"):
-                raise Unproven("members behind &&[…] in a regular expression")
-            return ranges
+        if not self.skip("["):
+            return sets.common(left, self.last_members())
+        left = sets.common(left, self.bracket())
+        if self.skip("&&"):
+            return self.intersection(left, is_first=False)
+        if not self.skip("]"):
+            raise Unproven("members behind &&[…] in a regular expression")
+        return left
+
+    def last_members(self) -> Ranges:
         found: list[Ranges] = []
         while not self.skip("]"):
             if self.peek() == "[" or self.peek(2) == "&&":
@@ -468,9 +488,7 @@ class _Reader:
             return None
         inner = self.closed(before)
         re2 = None if inner.re2 is None else f"(?:{inner.re2})"
-        return _Piece(
-            f"(?:{inner.python})", re2, inner.least, has_group=inner.has_group, is_anchored=inner.is_anchored
-        )
+        return _Piece(f"(?:{inner.python})", re2, inner.least, has_group=inner.has_group, is_anchored=inner.is_anchored)
 
     def captured(self, before: _Flags, name: str = "") -> _Piece:
         self.groups += 1

@@ -15,9 +15,10 @@ from thresher.sql.generators import Rows, rows_function
 from thresher.sql.json_options import JsonOptions, UnknownOption, WrongOption, json_options
 from thresher.sql.json_reading import reader
 from thresher.sql.json_schemas import schema_text
-from thresher.sql.json_tokens import BadJson, Unproven
+from thresher.sql.json_tokens import BadJson
 from thresher.sql.json_writing import is_written, writer
 from thresher.sql.type_texts import NoType, UnknownType, written_type
+from thresher.sql.unproven import Unproven
 
 _json = partial(function, group="JSON and CSV")
 _STRINGS = kinds.array_of(kinds.STRING)

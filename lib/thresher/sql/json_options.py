@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from thresher.sql.json_tokens import Tolerance
 from thresher.sql.time_patterns import NoPattern, check_reading, check_writing
@@ -45,6 +47,7 @@ class JsonOptions:
     is_strict: bool = False  # mode FAILFAST: a bad document is an error
     corrupt_column: str = "_corrupt_record"
     patterns: Mapping[str, str] = field(default_factory=dict)  # of date, timestamp, timestamp_ntz
+    zone: tzinfo = UTC
     primitives_as_string: bool = False
     prefers_decimal: bool = False
     drops_nulls: bool = False
@@ -63,7 +66,7 @@ def json_options(written: Mapping[str, str], *, is_reading: bool = True) -> Json
     tolerances: dict[str, bool] = {}
     switches: dict[str, bool] = {}
     patterns: dict[str, str] = {}
-    is_strict, corrupt_column = False, "_corrupt_record"
+    is_strict, corrupt_column, zone = False, "_corrupt_record", zone_option("UTC")
     for name, value in written.items():
         key = name.lower()
         if key in _TOLERANCES:
@@ -75,14 +78,14 @@ def json_options(written: Mapping[str, str], *, is_reading: bool = True) -> Json
         elif key == "mode":
             is_strict = failfast(value)
         elif key == "timezone":
-            check_zone(value)
+            zone = zone_option(value)
         elif key == "columnnameofcorruptrecord":
             corrupt_column = value
         elif key in _WITHOUT_EFFECT:
             continue
         else:
             raise UnknownOption(f"option {name}")
-    return JsonOptions(Tolerance(**tolerances), is_strict, corrupt_column, patterns, **switches)
+    return JsonOptions(Tolerance(**tolerances), is_strict, corrupt_column, patterns, zone, **switches)
 
 
 def switch(name: str, value: str) -> bool:
@@ -99,10 +102,14 @@ def failfast(value: str) -> bool:
     return value.upper() == "FAILFAST"  # any other word means PERMISSIVE
 
 
-def check_zone(value: str) -> None:
-    """Only UTC is the zone of both engines."""
-    if value not in ("UTC", "Z", "GMT", "+00:00"):
-        raise UnknownOption(f"option timeZone {value!r}")
+def zone_option(value: str) -> tzinfo:
+    """A time zone by its full name, as Europe/Berlin."""
+    if value == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(value if "/" in value else "")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UnknownOption(f"option timeZone {value!r}") from None
 
 
 def pattern_option(name: str, value: str, *, is_reading: bool) -> str:

@@ -6,7 +6,8 @@ from functools import lru_cache, partial
 from typing import Any
 
 from thresher.sql.json_text import copied, tolerant_value
-from thresher.sql.json_tokens import BadJson, Tolerance, Unproven
+from thresher.sql.json_tokens import BadJson, Tolerance
+from thresher.sql.unproven import Unproven
 
 # These functions read more than JSON for Hive's sake.
 TOLERANCE = Tolerance(control_characters=True, special_numbers=False)
@@ -33,7 +34,8 @@ def parsed_path(text: str) -> tuple[tuple[str, str | int], ...] | None:
     """
     if not text.startswith("$"):
         return None
-    at, steps = 1, []
+    at = 1
+    steps: list[tuple[str, str | int]] = []
     while text[at:].strip(_SPACES):
         if wildcard := _FIELD_WILDCARD.match(text, at):
             steps.append(("field", _EVERY))

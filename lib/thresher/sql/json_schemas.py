@@ -1,19 +1,22 @@
 """schema_of_json: the type that Spark learns from one document, as its text."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
 from thresher.sql import kinds
 from thresher.sql.json_options import JsonOptions
 from thresher.sql.json_text import tolerant_value
-from thresher.sql.json_tokens import Real, Unproven
+from thresher.sql.json_tokens import Real
 from thresher.sql.text_times import instant_of
 from thresher.sql.type_texts import quoted_name
+from thresher.sql.unproven import Unproven
 
 # A learnt type: a word of Spark, or one of these with what it holds.
 _STRUCT, _ARRAY, _DECIMAL = "struct", "array", "decimal"
 _NULL, _TEXT, _LONG, _DOUBLE, _BOOLEAN = ("NULL",), ("STRING",), ("BIGINT",), ("DOUBLE",), ("BOOLEAN",)
 _INSTANT = ("TIMESTAMP",)
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 Learnt = tuple[Any, ...]
 
@@ -80,7 +83,7 @@ def _of_text(text: str, options: JsonOptions) -> Learnt:
     learnt = _decimal_text(text) if options.prefers_decimal else _TEXT
     if learnt == _TEXT and options.infers_timestamps:
         try:
-            instant_of(text, options.patterns.get("timestamp"), has_zone=True)
+            instant_of(text, options.patterns.get("timestamp"), options.zone)
         except Unproven:
             raise
         except ValueError:
@@ -90,13 +93,13 @@ def _of_text(text: str, options: JsonOptions) -> Learnt:
 
 
 def _decimal_text(text: str) -> Learnt:
-    plain = text.removeprefix("-").replace(".", "", 1)
-    if plain.isdigit() and plain.isascii():
-        precision, scale = _digits(text)
-        return (_DECIMAL, precision, scale) if scale <= precision <= kinds.MAX_PRECISION else _TEXT
-    if any(c.isdigit() for c in text):
+    found = _NUMBER.fullmatch(text.replace(",", ""))
+    if not found:
+        return _TEXT
+    if found[1] or not text.isascii():
         raise Unproven(f"schema_of_json of {text!r} with prefersDecimal")
-    return _TEXT
+    precision, scale = _digits(found[0])
+    return (_DECIMAL, precision, scale) if scale <= precision <= kinds.MAX_PRECISION else _TEXT
 
 
 def _merged(one: Learnt, other: Learnt) -> Learnt:

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from thresher.sql.unproven import Unproven
+
 # Tokens; values are told apart by their first letter only where it matters.
 NAME, TEXT, INTEGER, REAL, TRUE, FALSE, NULL = "name", "text", "integer", "real", "true", "false", "null"
 OBJECT, ARRAY, END_OBJECT, END_ARRAY = "{", "[", "}", "]"
@@ -24,13 +26,6 @@ _HEX = re.compile(r"[0-9a-fA-F]")
 
 class BadJson(ValueError):
     """The text is no JSON, or not of the wanted type."""
-
-
-class Unproven(ValueError):
-    """The text is beyond what is proven equal to Spark."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"not proven equal to Spark: {what}")
 
 
 class Real(str):

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import pyarrow as pa
@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from thresher.sql import kinds
 from thresher.sql.json_options import JsonOptions
 from thresher.sql.json_text import only_ascii, pretty, quoted
-from thresher.sql.json_tokens import Unproven
 from thresher.sql.number_text import double_text, float_text
 from thresher.sql.time_patterns import write
+from thresher.sql.unproven import Unproven
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 
 Texts = list[str | None]
@@ -23,7 +23,7 @@ _DEFAULTS = {
     "timestamp": "yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
     "timestamp_ntz": "yyyy-MM-dd'T'HH:mm:ss.SSS",
 }
-_EPOCH = datetime(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 _QUOTED = (kinds.STRING, kinds.DATE, TIMESTAMP, TIMESTAMP_NTZ)
@@ -33,7 +33,8 @@ _ATOMS = (kinds.VOID, kinds.BOOL, kinds.FLOAT, kinds.DOUBLE, *_QUOTED)
 def is_written(kind: pa.DataType) -> bool:
     """Whether values of the type have a known text. Spark writes other keys in the words of its inner classes."""
     if kinds.is_map(kind):
-        return (kinds.is_exact(kind.key_type) or kind.key_type in _ATOMS) and is_written(kind.item_type)
+        is_key = kinds.is_exact(kind.key_type) or kind.key_type in (*_ATOMS, kinds.NO_KEY)
+        return is_key and is_written(kind.item_type)
     if kinds.is_array(kind):
         return is_written(kind.value_type)
     if kinds.is_struct(kind):
@@ -47,10 +48,10 @@ def writer(kind: pa.DataType, options: JsonOptions) -> Callable[[pa.Array], pa.A
     def run(values: pa.Array | pa.ChunkedArray) -> pa.Array:
         values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
         texts = _texts(values, kind, options)
-        if options.only_ascii:
-            texts = [None if text is None else only_ascii(text) for text in texts]
         if options.is_pretty:
             texts = [None if text is None else pretty(text) for text in texts]
+        if options.only_ascii:
+            texts = [None if text is None else only_ascii(text) for text in texts]
         return pa.array(texts, pa.string())
 
     return run
@@ -117,22 +118,22 @@ def _grouped(parts: list[str], lists: pa.Array, brackets: str) -> Texts:
     return rows
 
 
-def plain_texts(values: pa.Array, kind: pa.DataType, patterns: Mapping[str, str]) -> Texts:
+def plain_texts(values: pa.Array, kind: pa.DataType, patterns: Mapping[str, str], zone: tzinfo) -> Texts:
     """The texts of values that are not nested, without quotes: numbers as Java writes them, times by the patterns."""
-    text = _text(kind, patterns)
+    text = _text(kind, patterns, zone)
     return [None if value is None else text(value) for value in _plain(values, kind)]
 
 
 def _scalar(kind: pa.DataType, options: JsonOptions) -> Callable[[Any], str]:
     if kind == kinds.BINARY:
         return lambda value: f'"{base64.b64encode(value).decode()}"'
-    text = _text(kind, options.patterns)
+    text = _text(kind, options.patterns, options.zone)
     if kind in (kinds.FLOAT, kinds.DOUBLE):
         return lambda value: _marked(text(value))
     return (lambda value: quoted(text(value))) if kind in _QUOTED else text
 
 
-def _text(kind: pa.DataType, patterns: Mapping[str, str]) -> Callable[[Any], str]:
+def _text(kind: pa.DataType, patterns: Mapping[str, str], zone: tzinfo) -> Callable[[Any], str]:
     if kind == kinds.BOOL:
         return lambda value: "true" if value else "false"
     if kind in (kinds.FLOAT, kinds.DOUBLE):
@@ -141,7 +142,8 @@ def _text(kind: pa.DataType, patterns: Mapping[str, str]) -> Callable[[Any], str
     if word in _DEFAULTS:
         pattern = patterns.get(word, _DEFAULTS[word])
         unit = "days" if kind == kinds.DATE else "microseconds"
-        return lambda value: write(_moment(value, unit), pattern)
+        shown = zone if kind == TIMESTAMP else UTC
+        return lambda value: write(_moment(value, unit, shown), pattern)
     return str  # texts, integers, and decimals as Java's BigDecimal writes them
 
 
@@ -149,14 +151,14 @@ def _marked(number: str) -> str:
     return f'"{number}"' if number[-1] in "Ny" else number
 
 
-def _moment(value: int, unit: str) -> datetime:
+def _moment(value: int, unit: str, zone: tzinfo) -> datetime:
     try:
-        return _EPOCH + timedelta(**{unit: value})
+        return (_EPOCH + timedelta(**{unit: value})).astimezone(zone)
     except OverflowError:
         raise Unproven("the text of a time outside the years 1 to 9999") from None
 
 
 def _keys(keys: pa.Array, kind: pa.DataType) -> list[str]:
     """The texts of a map's keys: days and microseconds for dates and times."""
-    text = str if kinds.in_spark(kind) in _DEFAULTS else _text(kind, {})
+    text = str if kinds.in_spark(kind) in _DEFAULTS else _text(kind, {}, UTC)
     return [quoted(text(key)) for key in _plain(keys, kind)]

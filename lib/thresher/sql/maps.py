@@ -25,6 +25,10 @@ MACROS.update(
             "map(list_transform(string_split(s, d), lambda x: split_part(x, k, 1)), list_transform(string_split(s, d), "
             "lambda x: CASE WHEN contains(x, k) THEN substring(x, instr(x, k) + length(k)) END))"
         ),
+        "spark_str_to_map_by(s, d, k)": (  # by regular expressions
+            "map(list_transform(spark_split(s, d, -1), lambda x: list_extract(spark_split(x, k, 2), 1)), "
+            "list_transform(spark_split(s, d, -1), lambda x: list_extract(spark_split(x, k, 2), 2)))"
+        ),
     }
 )
 
@@ -47,9 +51,13 @@ def value_at(value: Typed, key: Typed) -> Typed:
     return Typed(sql, value.kind.item_type, is_window=value.is_window or key.is_window)
 
 
-def key_of(e: Expressions, node: exp.Anonymous, value: Typed, key: Typed) -> tuple[Typed, Typed]:
+def key_of(
+    e: Expressions, node: exp.Anonymous, value: Typed, key: Typed, *, with_decimals: bool = False
+) -> tuple[Typed, Typed]:
     """A map and a key, in the type in which a function brings both together."""
     kind = tightest(value.kind.key_type, key.kind)
+    if with_decimals:
+        kind = kinds.common(value.kind.key_type, key.kind, with_text=False)
     if kind is None:
         found = f"{kinds.in_spark(value.kind)} and {kinds.in_spark(key.kind)}"
         e.wrong(node, f"{node.name} of {found}; expected a map and one of its keys.")
@@ -57,24 +65,28 @@ def key_of(e: Expressions, node: exp.Anonymous, value: Typed, key: Typed) -> tup
 
 
 def _made(e: Expressions, node: exp.Expr, keys: str, values: str, kind: pa.DataType) -> Typed:
-    """A map of an array of keys and one of values."""
-    return Typed(f"map({_checked_keys(e, node, keys, kind)}, {values})", kind)
+    """A map of an array of keys and one of values, whose keys become 0.0 for -0.0."""
+    _check_key(e, node, kind)
+    if kind.key_type in (kinds.FLOAT, kinds.DOUBLE):
+        plus = f"CAST(0 AS {kinds.in_duckdb(kind.key_type)})"
+        keys = each(e, keys, kind.key_type, lambda k: f"{k.sql} + {plus}")
+    return Typed(f"map({keys}, {values})", kind)
 
 
-def _checked_keys(e: Expressions, node: exp.Expr, keys: str, kind: pa.DataType) -> str:
+def _check_key(e: Expressions, node: exp.Expr, kind: pa.DataType) -> None:
     if has_map(kind.key_type):
         e.wrong(node, f"a map whose keys are {kinds.in_spark(kind.key_type)}; a key cannot be a map.")
-    if kind.key_type in (kinds.FLOAT, kinds.DOUBLE):  # Spark keeps 0.0 for -0.0
-        plus = f"CAST(0 AS {kinds.in_duckdb(kind.key_type)})"
-        return each(e, keys, kind.key_type, lambda k: f"{k.sql} + {plus}")
-    return keys
 
 
-@_maps("map", 0, -1, "map(key, value, …)", "SELECT map('a', 1, 'b', NULL) AS m", note="A double or NULL key is an error.")
+@_maps(
+    "map", 0, -1, "map(key, value, …)", "SELECT map('a', 1, 'b', NULL) AS m", note="A double or NULL key is an error."
+)
 def _map(e: Expressions, node: exp.Anonymous) -> Typed:
     if len(node.expressions) % 2:
         e.wrong(node, f"map with {len(node.expressions)} arguments; expected keys and values in turn.")
     given = e.exprs(node.expressions)
+    if any(key.kind == kinds.VOID for key in given[::2]):
+        e.wrong(node, "map with the key NULL.")
     keys, key_kind = e.common(node, given[::2], "the keys of map")
     values, value_kind = e.common(node, given[1::2], "the values of map")
     kind = kinds.map_of(key_kind, value_kind)
@@ -88,7 +100,7 @@ def _map(e: Expressions, node: exp.Anonymous) -> Typed:
 def _from_arrays(e: Expressions, node: exp.Anonymous) -> Typed:
     keys, values = (array(e, part, "map_from_arrays", or_null=True) for part in node.expressions)
     kind = kinds.map_of(keys.kind.value_type, values.kind.value_type)
-    keys = Typed(_checked_keys(e, node, keys.sql, kind), keys.kind)
+    _check_key(e, node, kind)
     return Typed(let(e, [keys, values], lambda k, v: f"spark_map_of({k}, {v})"), kind)
 
 
@@ -162,7 +174,7 @@ def _contains_key(e: Expressions, node: exp.Anonymous) -> Typed:
     value, key = map_(e, node.expressions[0], "map_contains_key"), e.expr(node.expressions[1])
     if key.kind == kinds.VOID:
         e.wrong(node, "map_contains_key of NULL; expected a key.")
-    value, key = key_of(e, node, value, key)
+    value, key = key_of(e, node, value, key, with_decimals=True)
     return Typed(unless_null(e, [value, key], lambda m, k: f"list_contains(map_keys({m}), {k})"), kinds.BOOL)
 
 
@@ -200,11 +212,12 @@ def _transform(e: Expressions, node: exp.Anonymous) -> Typed:
     def changed(m: str) -> str:
         new = f"list_transform(map_entries({m}), lambda {one}: {typed(made)})"
         if name == "transform_keys":
-            return f"map({_checked_keys(e, node, new, kind)}, map_values({m}))"
+            return f"map({new}, map_values({m}))"
         return f"map(map_keys({m}), {new})"
 
     is_key = name == "transform_keys"
     kind = kinds.map_of(made.kind if is_key else value.kind.key_type, value.kind.item_type if is_key else made.kind)
+    _check_key(e, node, kind)
     return Typed(unless_null(e, [value], changed), kind)
 
 
@@ -244,7 +257,7 @@ def _zip_with(e: Expressions, node: exp.Anonymous) -> Typed:
     3,
     "str_to_map(s [, between_pairs [, between_key_and_value]])",
     "SELECT str_to_map('a:1,b:2') AS m",
-    note="Separators are literals without meaning as a regular expression, or one such character as '[|]' or '\\\\|'.",
+    note="Separators are regular expressions.",
 )
 def _from_text(e: Expressions, node: exp.Anonymous) -> Typed:
     kind = kinds.map_of(kinds.STRING, kinds.STRING)
@@ -254,20 +267,21 @@ def _from_text(e: Expressions, node: exp.Anonymous) -> Typed:
             e.wrong(node, f"str_to_map of {kinds.in_spark(value.kind)}; expected text.")
     if any(value.kind == kinds.VOID for value in given):
         return Typed(f"CAST(NULL AS {kinds.in_duckdb(kind)})", kind)
-    separators = [_plain(e, node, value) for value in given[1:]]
-    pairs, keys = (kinds.text_literal(text) for text in (*separators, *(",", ":")[len(separators) :]))
-    sql = unless_null(e, [given[0]], lambda s: f"spark_str_to_map({s}, {pairs}, {keys})")
-    return Typed(sql, kind)
+    values = given + [Typed(f"'{text}'", kinds.STRING, literal=text) for text in (",", ":")[len(given) - 1 :]]
+    plain = [_plain(value) for value in values[1:]]
+    if None not in plain:
+        pairs, keys = (kinds.text_literal(str(text)) for text in plain)
+        return Typed(unless_null(e, values[:1], lambda s: f"spark_str_to_map({s}, {pairs}, {keys})"), kind)
+    return Typed(unless_null(e, values, lambda s, d, k: f"spark_str_to_map_by({s}, {d}, {k})"), kind)
 
 
-def _plain(e: Expressions, node: exp.Expr, value: Typed) -> str:
-    """The text that a separator, a regular expression, stands for."""
+def _plain(value: Typed) -> str | None:
+    """The text that a separator, a regular expression, stands for; None where it is more than that."""
     text = value.literal
-    if isinstance(text, str):
-        if len(text) == 3 and text[0] == "[" and text[2] == "]" and text[1] not in "^\\]":
-            return text[1]
-        if len(text) == 2 and text[0] == "\\" and not text[1].isalnum():
-            return text[1]
-        if text and not any(c in "\\^$.|?*+()[]{}" for c in text):
-            return text
-    e.refuse(node, "str_to_map with a regular expression as separator", "use plain characters")
+    if not isinstance(text, str) or not text:
+        return None
+    if len(text) == 3 and text[0] == "[" and text[2] == "]" and text[1] not in "^\\]":
+        return text[1]
+    if len(text) == 2 and text[0] == "\\" and not text[1].isalnum():
+        return text[1]
+    return None if any(c in "\\^$.|?*+()[]{}" for c in text) else text

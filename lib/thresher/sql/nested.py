@@ -14,12 +14,28 @@ from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.lambdas import each, let
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 
+_NUMBERS = (*kinds.INTEGERS, kinds.FLOAT, kinds.DOUBLE)
+
 
 def has_map(kind: pa.DataType) -> bool:
     """A map, or something that holds one: nothing that Spark compares."""
     if kinds.is_array(kind):
         return has_map(kind.value_type)
     return any(has_map(field.type) for field in kind) if kinds.is_struct(kind) else kinds.is_map(kind)
+
+
+def is_result(kind: pa.DataType) -> bool:
+    """May be a column of the result: not a nested type that holds a NULL without a type, no map with arrays as keys."""
+    if kinds.is_array(kind):
+        return kind.value_type != kinds.VOID and is_result(kind.value_type)
+    if kinds.is_map(kind):
+        parts = (kind.key_type, kind.item_type)
+        return (
+            not kinds.is_array(kind.key_type)
+            and not set(parts) & {kinds.VOID, kinds.NO_KEY}
+            and all(map(is_result, parts))
+        )
+    return not kinds.is_struct(kind) or all(part.type != kinds.VOID and is_result(part.type) for part in kind)
 
 
 def is_nested(kind: pa.DataType) -> bool:
@@ -37,14 +53,21 @@ def tightest(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
         return max(left, right, key=instants.index)
     if kinds.is_decimal(left) or kinds.is_decimal(right):
         return None
-    if kinds.is_number(left) and kinds.is_number(right):
-        return kinds.common(left, right)
+    if left in _NUMBERS and right in _NUMBERS:
+        return max(left, right, key=_NUMBERS.index)
     if kinds.is_array(left) and kinds.is_array(right):
         element = tightest(left.value_type, right.value_type)
         return kinds.array_of(element) if element is not None else None
     if kinds.is_map(left) and kinds.is_map(right):
         key, value = tightest(left.key_type, right.key_type), tightest(left.item_type, right.item_type)
         return kinds.map_of(key, value) if key is not None and value is not None else None
+    if (
+        kinds.is_struct(left)
+        and kinds.is_struct(right)
+        and [f.name.lower() for f in left] == [f.name.lower() for f in right]
+    ):
+        parts = [tightest(a.type, b.type) for a, b in zip(left, right, strict=True)]
+        return None if None in parts else pa.struct(list(zip([f.name for f in left], parts, strict=True)))
     return None
 
 
@@ -112,9 +135,10 @@ def _marked(e: Expressions, value: Typed, number: int) -> str:
 
 def keys(e: Expressions, node: exp.Expr, values: Sequence[Typed], what: str) -> list[Typed]:
     """Order keys of values that a comparison may bring together, at least one of them an array, struct or map."""
+    wider = kinds.common if what == "IN" else tightest
     kind = kinds.VOID
     for value in values:
-        wide = kind if same_shape(kind, value.kind) else tightest(kind, value.kind)
+        wide = kind if same_shape(kind, value.kind) else wider(kind, value.kind)
         if wide is None:
             e.wrong(node, f"{what} over {kinds.in_spark(kind)} and {kinds.in_spark(value.kind)}; expected one type.")
         kind = wide

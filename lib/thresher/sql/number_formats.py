@@ -42,8 +42,8 @@ def read_format(text: str) -> Format:
     tokens = _TOKENS.findall(upper)
     if "".join(tokens) != upper or not _ORDER.fullmatch(upper):
         raise BadFormat(f"the number format {text!r} has a part that is unknown or out of place")
-    if any(tokens.count(sign) > 1 for sign in ("$", "S", "MI", "PR")) or (len({"S", "MI", "PR"} & set(tokens)) > 1):
-        raise BadFormat(f"the number format {text!r} has more than one sign")
+    if any(tokens.count(sign) > 1 for sign in ("$", "S", "MI", "PR")):
+        raise BadFormat(f"the number format {text!r} has a sign twice")
     point = next((n for n, token in enumerate(tokens) if token in ".D"), len(tokens))
     before, after = ("".join(part) for part in (tokens[:point], tokens[point:]))
     digits = [len(re.sub("[^09]", "", part)) for part in (before, after)]
@@ -62,7 +62,7 @@ def read_format(text: str) -> Format:
 
 def written(number: Decimal, form: Format) -> str:
     """The number in the format; # for each digit where it has no room."""
-    plain = f"{abs(number):f}"
+    plain = f"{number.copy_abs():f}"
     before, _, after = plain.partition(".")
     before, after = before.lstrip("0"), after.rstrip("0")
     if len(before) > form.before or len(after) > form.after:
@@ -71,6 +71,7 @@ def written(number: Decimal, form: Format) -> str:
     line: list[str] = []
     for token in form.tokens:
         _write(token, line, digits, number)
+    _without_lone_point(line)
     return "".join(line)
 
 
@@ -111,10 +112,7 @@ def _sign(line: list[str], sign: str) -> None:
     place = len(line)
     while place and line[place - 1] == " ":
         place -= 1
-    if sign == " " or place == len(line):
-        line.append(sign)
-    else:
-        line[place] = sign
+    line.insert(len(line) if sign == " " else place, sign)
 
 
 def _without_lone_point(line: list[str]) -> None:
@@ -131,7 +129,7 @@ def parsed(text: str, form: Format) -> Decimal | None:
     if reader.rest().strip() or not (reader.before or reader.after):
         return None
     number = Decimal(f"{reader.before or '0'}.{reader.after or '0'}")
-    return -number if reader.is_negative else number
+    return number.copy_negate() if reader.is_negative else number
 
 
 def _groups(tokens: tuple[str, ...]) -> list[str]:
@@ -243,8 +241,7 @@ def _to_char(e: Expressions, node: exp.Anonymous) -> Typed:
         return Typed("NULL::VARCHAR", kinds.STRING)
     if not kinds.is_exact(value.kind):
         kind = {kinds.FLOAT: pa.decimal128(14, 7), kinds.DOUBLE: pa.decimal128(30, 15)}.get(value.kind)
-        form = found[1]
-        value = convert(e, node, value, kind or pa.decimal128(form.before + form.after, form.after), is_try=False)
+        value = convert(e, node, value, kind or pa.decimal128(38, 18), is_try=False)
     text = convert(e, node, value, kinds.STRING, is_try=False).sql
     return Typed(f"spark_to_char({text}, {kinds.text_literal(found[0])})", kinds.STRING)
 

@@ -46,10 +46,14 @@ MACROS.update(
         "spark_remainder(a, b)": (
             "CASE WHEN a IS NULL OR b IS NULL THEN NULL WHEN b = 0 THEN error('remainder by zero') ELSE a % b END"
         ),
+        "spark_whole_remainder(a, b)": (  # the smallest integer % -1 is 0, and no overflow
+            "CASE WHEN a IS NULL OR b IS NULL THEN NULL WHEN b = 0 THEN error('remainder by zero') "
+            "WHEN b = -1 THEN 0 ELSE a % b END"
+        ),
         # The positive remainder from the remainder r: Java's int and long wrap around on the way.
         "spark_pmod(r, b)": "CASE WHEN r < 0 THEN (r + b) % b ELSE r END",
-        "spark_pmod_int(r, b)": "CASE WHEN r < 0 THEN spark_lowest_32_bits(r + b) % b ELSE r END",
-        "spark_pmod_bigint(r, b)": "CASE WHEN r < 0 THEN spark_lowest_64_bits(r + b) % b ELSE r END",
+        "spark_pmod_int(r, b)": "CASE WHEN r < 0 THEN spark_lowest_32_bits(r::BIGINT + b) % b ELSE r END",
+        "spark_pmod_bigint(r, b)": "CASE WHEN r < 0 THEN spark_lowest_64_bits(r::HUGEINT + b) % b ELSE r END",
         "spark_lowest_32_bits(a)": "CAST(((a + 2147483648) & 4294967295) - 2147483648 AS INTEGER)",
         "spark_lowest_64_bits(a)": (  # of a HUGEINT
             "CAST(((a + 9223372036854775808) & 18446744073709551615) - 9223372036854775808 AS BIGINT)"
@@ -149,20 +153,23 @@ def arithmetic(e: Expressions, node: exp.Expr, sign: str, left: Typed, right: Ty
             right = replace(right, sql=f"nullif({right.sql}, 0)")
         return _temporal(e, node, sign, left, right)
     left, right = _numeric(e, node, sign, left, right, is_try=is_try)
-    if sign == "/" and not (kinds.is_exact(left.kind) and kinds.is_exact(right.kind) and _has_decimal(left, right)):
-        left, right = e.cast(left, kinds.DOUBLE), e.cast(right, kinds.DOUBLE)
     if kinds.is_exact(left.kind) and kinds.is_exact(right.kind):
-        if _has_decimal(left, right):
+        if kinds.is_decimal(left.kind) or kinds.is_decimal(right.kind):
             return decimals.compute(e, sign, left, right, is_try=is_try)
-        return _of_integers(e, sign, left, right, is_try=is_try)
+        if sign != "/":
+            return _of_integers(e, sign, left, right, is_try=is_try)
     if sign == "div":
         _mismatch(e, node, sign, left, right)
-    kind = kinds.FLOAT if left.kind == right.kind == kinds.FLOAT else kinds.DOUBLE
+    is_float = left.kind == right.kind == kinds.FLOAT and sign != "/"
+    kind = kinds.FLOAT if is_float else kinds.DOUBLE
+    is_safe = _is_divisor(right)
     one, other = e.cast(left, kind).sql, e.cast(right, kind).sql
     if is_try and sign in "/%":
         other = f"nullif({other}, 0)"
     if sign == "pmod":
         return Typed(f"spark_pmod(spark_remainder({one}, {other}), {other})", kind)
+    if is_safe and sign in "/%":
+        return Typed(f"({one} {sign} {other})", kind)
     return Typed(_WORDED[sign].format(one, other), kind)
 
 
@@ -174,10 +181,6 @@ _WORDED = {
     "%": "spark_remainder({}, {})",
     "div": "spark_div({}, {})",
 }
-
-
-def _has_decimal(*values: Typed) -> bool:
-    return any(kinds.is_decimal(value.kind) for value in values)
 
 
 def _temporal(e: Expressions, node: exp.Expr, sign: str, left: Typed, right: Typed) -> Typed:
@@ -218,22 +221,28 @@ def _beside(e: Expressions, node: exp.Expr, sign: str, value: Typed, other: Type
 
 def _of_integers(e: Expressions, sign: str, left: Typed, right: Typed, *, is_try: bool) -> Typed:
     kind: pa.DataType = kinds.BIGINT if sign == "div" else kinds.wider(left.kind, right.kind)
-    if sign == "pmod":
-        return _pmod(e, left, right, kind)
-    word = kinds.in_duckdb(kind)
-    if is_try or sign == "%":  # through HUGEINT: no overflow on the way; the smallest integer % -1 is 0
-        one, other = f"CAST({left.sql} AS HUGEINT)", f"CAST({right.sql} AS HUGEINT)"
-        if is_try and sign == "%":
-            other = f"nullif({other}, 0)"
-        return Typed(f"{'TRY_' * is_try}CAST({_WORDED[sign].format(one, other)} AS {word})", kind)
-    return Typed(_WORDED[sign].format(e.cast(left, kind).sql, e.cast(right, kind).sql), kind)
+    if is_try and sign in "+-*":
+        wide = "HUGEINT" if kind == kinds.BIGINT else "BIGINT"
+        sql = f"(CAST({left.sql} AS {wide}) {sign} CAST({right.sql} AS {wide}))"
+        return Typed(f"TRY_CAST({sql} AS {kinds.in_duckdb(kind)})", kind)
+    is_safe = _is_divisor(right)
+    one, other = e.cast(left, kind).sql, e.cast(right, kind).sql
+    if is_try:
+        other = f"nullif({other}, 0)"
+    if sign in ("%", "pmod"):
+        sql = f"({one} % {other})" if is_safe else f"spark_whole_remainder({one}, {other})"
+        if sign == "pmod":
+            name = {kinds.INT: "spark_pmod_int", kinds.BIGINT: "spark_pmod_bigint"}.get(kind, "spark_pmod")
+            sql = f"CAST({name}({sql}, {other}) AS {kinds.in_duckdb(kind)})"
+        return Typed(sql, kind)
+    if sign == "div" and is_safe:
+        return Typed(f"({one} // {other})", kind)
+    return Typed(_WORDED[sign].format(one, other), kind)
 
 
-def _pmod(e: Expressions, left: Typed, right: Typed, kind: pa.DataType) -> Typed:
-    wide = f"CAST({left.sql} AS HUGEINT)", f"CAST({right.sql} AS HUGEINT)"
-    name = {kinds.INT: "spark_pmod_int", kinds.BIGINT: "spark_pmod_bigint"}.get(kind, "spark_pmod")
-    rest = f"spark_remainder({wide[0]}, {wide[1]})"
-    return Typed(f"CAST({name}({rest}, {wide[1]}) AS {kinds.in_duckdb(kind)})", kind)
+def _is_divisor(value: Typed) -> bool:
+    """Whether nothing can go wrong when this divides: a literal that is neither 0 nor -1."""
+    return isinstance(value.literal, int) and value.literal not in (0, -1)
 
 
 @_numbers(

@@ -47,7 +47,9 @@ class Pivots(Relations):
         columns = [replace(c, value=replace(c.value, sql=f"{outer}.c{n}")) for n, c in enumerate(kept, 1)]
         parts = [f"{inner}.c{n} AS c{n}" for n in range(1, len(kept) + 1)]
         for item in field.expressions:
-            is_value = self._is_value(item.unalias() if isinstance(item, exp.PivotAlias) else item, subjects, inner, len(kept))
+            is_value = self._is_value(
+                item.unalias() if isinstance(item, exp.PivotAlias) else item, subjects, inner, len(kept)
+            )
             for n, (value, written) in enumerate(aggregates, len(keys) + 1):
                 name = self._pivot_name(item, written, len(aggregates))
                 columns.append(Column(name, None, Typed(f"{outer}.c{len(parts) + 1}", value.kind)))

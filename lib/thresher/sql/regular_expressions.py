@@ -73,15 +73,15 @@ def _placed(text: str, pattern: Pattern, _index: int) -> int:
 
 @_over_rows("spark_regexp_replace", "VARCHAR VARCHAR VARCHAR INTEGER", "VARCHAR")
 def _replaced(text: str, pattern: Pattern, replacement: str, position: int) -> str:
-    start = position - 1
-    if start:
-        if any(letter > "\uffff" for letter in text):
-            raise Unproven(f"a position in {text!r}, which Java counts in halves of characters")
-        if start >= len(text):
-            return text
-    parts, place = [text[:start]], start
-    text = text[start:]  # anchors and look-behind see nothing before the position
-    place = 0
+    units = text.encode("utf-16-le")  # in which Java counts
+    start = 2 * (position - 1)
+    if start and start >= len(units):
+        return text
+    try:
+        parts, text = [units[:start].decode("utf-16-le")], units[start:].decode("utf-16-le")
+    except UnicodeDecodeError:
+        raise Unproven(f"the position {position} within a character of {text!r}") from None
+    place = 0  # anchors and look-behind see nothing before the position
     for match in pattern.finds(text):
         words = _template(replacement, pattern)
         parts.append(text[place : match.start()])
@@ -221,19 +221,18 @@ def _extract(e: Expressions, node: exp.Anonymous) -> Typed:
     pattern, is_all = _pattern(e, node, words), name == "regexp_extract_all"
     group = e.expr(node.expressions[2]) if len(node.expressions) > 2 else Typed("1", kinds.INT, literal=1)
     index = e.coerce(node, group, kinds.INT, f"the group of {name}").sql
-    is_known = pattern is not None and isinstance(group.literal, int) and 0 <= group.literal <= min(pattern.groups, 9)
-    is_known = is_known and (group.literal == 0 or not pattern.has_odd_groups)
+    most = 0 if pattern is None or pattern.has_odd_groups else min(pattern.groups, 9)
     fast = ""
-    if is_known and (not is_all or _has_steady_matches(pattern)):
+    if isinstance(group.literal, int) and 0 <= group.literal <= most and (not is_all or _has_steady_matches(pattern)):
         fast = f"{name}({text.sql}, {_re2(pattern)}, {group.literal})"
+        if is_all and group.literal:
+            fast = f"list_transform({fast}, lambda x: coalesce(x, ''))"
     kind = kinds.array_of(kinds.STRING) if is_all else kinds.STRING
     rows = f"spark_{name}({text.sql}, {words.sql}, {index})"
     return Typed(_fast_or_rows(pattern, text.sql, fast, rows), kind)
 
 
-@_strings(
-    "regexp_count", 2, 2, "regexp_count(s, pattern) → int", "SELECT regexp_count('a1b2', '[0-9]') AS a"
-)
+@_strings("regexp_count", 2, 2, "regexp_count(s, pattern) → int", "SELECT regexp_count('a1b2', '[0-9]') AS a")
 def _count(e: Expressions, node: exp.Anonymous) -> Typed:
     text, words = argument(e, node, 0), argument(e, node, 1)
     pattern = _pattern(e, node, words)
@@ -327,7 +326,10 @@ def _split(e: Expressions, node: exp.Anonymous) -> Typed:
     pattern = _pattern(e, node, words)
     limit = whole(e, node.expressions[2], "the limit of split") if len(node.expressions) > 2 else "-1"
     fast = ""
-    if pattern is not None and pattern.plain and len(node.expressions) == 2:
-        fast = f"string_split({text.sql}, {kinds.text_literal(pattern.plain)})"
+    if pattern is not None and len(node.expressions) == 2:
+        if pattern.plain:
+            fast = f"string_split({text.sql}, {kinds.text_literal(pattern.plain)})"
+        elif _has_steady_matches(pattern) and not pattern.has_place:
+            fast = f"string_split_regex({text.sql}, {_re2(pattern)})"
     rows = f"spark_split({text.sql}, {words.sql}, {limit})"
     return Typed(_fast_or_rows(pattern, text.sql, fast, rows), kinds.array_of(kinds.STRING))

@@ -70,7 +70,8 @@ class Relations(ABC):
             relation = self._joined(self._relation(from_.this), node, outer)
         for lateral in node.args.get("laterals") or []:
             self.e.only(lateral, {"this", "view", "outer", "alias"})
-            if not lateral.args.get("alias"):
+            alias = lateral.args.get("alias")
+            if not alias or not (alias.this or alias.args.get("columns")):
                 self.e.wrong(lateral, "LATERAL VIEW without a name for its table: LATERAL VIEW explode(a) t AS x.")
             for join in node.args.get("joins") or []:
                 if _start(join) > _start(lateral):

@@ -19,7 +19,7 @@ _SEED = 42
 
 @arrow_function("spark_hash", None, "INTEGER")
 def _hash(*columns: pa.ChunkedArray) -> pa.Array:
-    from thresher.sql import hash_loops as loops
+    from thresher.sql.compiled import hash_loops as loops
 
     update = _Hasher(loops.murmur_ints, loops.murmur_longs, loops.murmur_bytes)
     return pa.array(update.rows(columns, np.uint32).view(np.int32))
@@ -27,7 +27,7 @@ def _hash(*columns: pa.ChunkedArray) -> pa.Array:
 
 @arrow_function("spark_xxhash64", None, "BIGINT")
 def _xxhash64(*columns: pa.ChunkedArray) -> pa.Array:
-    from thresher.sql import hash_loops as loops
+    from thresher.sql.compiled import hash_loops as loops
 
     update = _Hasher(loops.xx_ints, loops.xx_longs, loops.xx_bytes)
     return pa.array(update.rows(columns, np.uint64).view(np.int64))

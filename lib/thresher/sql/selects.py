@@ -13,7 +13,7 @@ from thresher.sql import kinds, nested
 from thresher.sql.aggregates import is_aggregate, ordered
 from thresher.sql.expressions import Scope, Typed
 from thresher.sql.generators import GENERATORS
-from thresher.sql.grouping import group_clause, groupable, has_sets, key_nodes, position
+from thresher.sql.grouping import group_clause, has_sets, key_nodes, normalise_keys, position, told_apart
 from thresher.sql.naming import column_name
 from thresher.sql.pivots import Pivots
 from thresher.sql.relations import Result
@@ -42,6 +42,8 @@ class Selects(Subqueries, Pivots):
         if where := node.args.get("where"):
             with _set(scope, may_correlate=True):
                 clauses.append(f"WHERE {self.e.condition(where.this, 'WHERE').sql}")
+        if group is not None:
+            normalise_keys(self.e, group)
         with _set(scope, may_correlate=not _is_aggregated(node)):
             columns, lateral = self._projection(node)
         from_ = f"{relation.sql or '(SELECT 1) AS one'} {lateral}" if lateral else relation.sql
@@ -57,7 +59,10 @@ class Selects(Subqueries, Pivots):
         clauses.append(f"HAVING {' AND '.join(required)}" if required else "")
         if qualify := node.args.get("qualify"):
             clauses.append(self._qualify(node, qualify))
-        distinct = self._distinct(node, columns)
+        distinct = "DISTINCT " if node.args.get("distinct") else ""
+        if distinct:
+            self.e.only(node.args["distinct"], set())
+            columns = [told_apart(self.e, node, column, "DISTINCT") for column in columns]
         if order := node.args.get("order"):
             clauses.append(f"ORDER BY {self.order(order, columns, bool(distinct))}")
         for key in ("sort", "distribute", "cluster"):  # they place rows in files and tasks, and promise no order
@@ -93,6 +98,8 @@ class Selects(Subqueries, Pivots):
             if isinstance(inner, exp.Anonymous) and inner.name.lower() in GENERATORS:
                 if lateral or node.args.get("group") or node.args.get("having"):
                     self.e.refuse(inner, f"{inner.name} beside another one or under GROUP BY", "use LATERAL VIEW")
+                if any(is_aggregate(call) for other in node.expressions for call in _calls(other)):
+                    self.e.refuse(inner, f"an aggregate beside {inner.name}", "aggregate in a subquery")
                 relation = self.exploded(inner, None, _generator_names(item), inner.name.lower().endswith("_outer"))
                 lateral = relation.sql
                 columns += [column.value for column in relation.columns]
@@ -134,15 +141,6 @@ class Selects(Subqueries, Pivots):
             self.e.wrong(node, f"{'.'.join(before)}.* of {kinds.in_spark(struct.kind)}; expected a table or a struct.")
         return [self.e.struct_field(node, struct, field.name) for field in struct.kind]
 
-    def _distinct(self, node: exp.Select, columns: Sequence[Typed]) -> str:
-        distinct = node.args.get("distinct")
-        if distinct is None:
-            return ""
-        self.e.only(distinct, set())
-        for column in columns:
-            groupable(self.e, node, column, "DISTINCT")
-        return "DISTINCT "
-
     def _qualify(self, node: exp.Select, qualify: exp.Qualify) -> str:
         condition = self.e.condition(qualify.this, "QUALIFY")
         if any(is_aggregate(part) and not isinstance(part.parent, exp.Window) for part in _calls(qualify)):
@@ -155,9 +153,12 @@ class Selects(Subqueries, Pivots):
         """ORDER BY: the result's columns by position or name first, then the columns of FROM."""
         if isinstance(node.expressions[0].this, exp.Var) and node.expressions[0].this.name.upper() == "ALL":
             (item,) = node.expressions
-            for column in columns:
-                self._orderable(item, column)
-            return ", ".join(ordered(item, str(n)) for n in range(1, len(columns) + 1))
+            return ", ".join(
+                self._nested_key(item, column, is_result_only)
+                if nested.is_nested(column.kind)
+                else ordered(item, str(n))
+                for n, column in enumerate(columns, 1)
+            )
         scope = self.e.scope
         aliases: dict[str, Typed] = {}
         for column in columns:
@@ -187,7 +188,9 @@ class Selects(Subqueries, Pivots):
         """Arrays and structs are sorted by a key that puts their NULLs where Spark does."""
         key = nested.sort_key(self.e, item, value, "ORDER BY")
         if is_result_only:
-            self.e.refuse(item, f"ORDER BY {kinds.in_spark(value.kind)} here", "order by its fields, or in a query around")
+            self.e.refuse(
+                item, f"ORDER BY {kinds.in_spark(value.kind)} here", "order by its fields, or in a query around"
+            )
         return ordered(item, key)
 
     def limit(self, node: exp.Expr) -> str:

@@ -82,8 +82,8 @@ def _of_instants(e: Expressions, node: exp.Anonymous, first: Typed, last: Typed,
 
     def made(a: str, b: str, step: str = "") -> str:
         if kind == kinds.DATE and step:
-            failure = f"error('sequence of dates by an interval of ' || {step} || ' microseconds; expected whole days')"
-            step = f"CASE WHEN {step} % {_DAY} <> 0 OR {step} = 0 THEN {failure} ELSE {step} END"
+            failure = "error('sequence of dates by less than a day')"
+            step = f"CASE WHEN abs({step}) < {_DAY} THEN {failure} ELSE {step} END"
         step = step or f"CASE WHEN {a} <= {b} THEN {_DAY} ELSE -{_DAY} END::HUGEINT"
         return _instants(f"spark_sequence({a}, {b}, {step})", kind)
 

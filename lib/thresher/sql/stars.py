@@ -42,7 +42,9 @@ def _names(e: Expressions, node: exp.Expr, before: list[str]) -> list[tuple[str,
     """The columns in sight, those of a table, else the fields of a struct."""
     columns = [column for column in e.scope.columns if not column.is_hidden]
     if before:
-        of_table = [column for column in e.scope.columns if column.table == before[0].lower()] if len(before) == 1 else []
+        of_table = (
+            [column for column in e.scope.columns if column.table == before[0].lower()] if len(before) == 1 else []
+        )
         if not of_table:
             struct = e.resolve(node, before)
             if not kinds.is_struct(struct.kind):

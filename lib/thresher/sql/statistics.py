@@ -1,6 +1,7 @@
 """Statistics over the rows: variance, covariance, regression, skewness and kurtosis."""
 
 import pyarrow as pa
+
 from thresher.sql import kinds
 from thresher.sql.aggregates import Call, aggregate, as_double, numeric
 from thresher.sql.allowed import arrow_function
@@ -82,20 +83,20 @@ def _squares(call: Call, value: Typed, where: str) -> str:
 def _finite(call: Call, word: str, values: list[Typed], least: int = 1, where: str | None = None) -> str:
     """DuckDB's statistic; NULL for fewer than `least` rows, NaN where infinities or NaN are among doubles."""
     arguments = [as_double(value) for value in values]
-    doubtful = [as_double(value) for value in values if value.kind in (kinds.FLOAT, kinds.DOUBLE)]
-    if not doubtful:
+    if all(kinds.is_exact(value.kind) for value in values):
         return call.run(word, *arguments, where=where)
-    known = where or " AND ".join(f"{argument} IS NOT NULL" for argument in arguments)
-    rows = call.run("count" if len(values) == 1 else "regr_count", *arguments, where=where)
-    odd = " OR ".join(f"NOT isfinite({argument})" for argument in doubtful)
-    large = " OR ".join(f"isfinite({argument}) AND abs({argument}) >= {_LARGE}" for argument in doubtful)
-    no_number = call.run("count", "1", where=f"({known}) AND ({odd})", distinct=False)
-    too_large = call.run("count", "1", where=f"({known}) AND ({large})", distinct=False)
-    total = call.run(word, *arguments, where=f"({known}) AND NOT ({odd}) AND NOT ({large})")
+    fine = " AND ".join(f"abs({argument}) < {_LARGE}" for argument in arguments)
+    usual = f"({where}) AND {fine}" if where else fine
+    counter = "count" if len(values) == 1 else "regr_count"
+    rows = call.run(counter, *arguments, where=where)
+    every = call.run(counter, *arguments, where=where, distinct=False)
+    counted = call.run("count", "1", where=usual, distinct=False)
+    # A product with 0 is NaN for NaN and the infinities.
+    odd = call.run("sum", " + ".join(f"{argument} * 0" for argument in arguments), where=where, distinct=False)
     failure = kinds.text_literal(f"not proven equal to Spark: {call.name} of numbers beyond {_LARGE}")
     return (
-        f"CASE WHEN {rows} < {least} THEN NULL WHEN {no_number} > 0 THEN CAST('NaN' AS DOUBLE) "
-        f"WHEN {too_large} > 0 THEN error({failure}) ELSE {total} END"
+        f"CASE WHEN {counted} = {every} THEN {call.run(word, *arguments, where=usual)} WHEN {rows} < {least} THEN NULL "
+        f"WHEN isnan({odd}) THEN CAST('NaN' AS DOUBLE) ELSE error({failure}) END"
     )
 
 

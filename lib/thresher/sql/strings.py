@@ -97,6 +97,8 @@ def _joined(e: Expressions, node: exp.Expr, values: list[Typed]) -> Typed:
         for value in values:
             if not kinds.is_array(value.kind):
                 e.wrong(node, f"an array joined to {kinds.in_spark(value.kind)}; expected arrays only.")
+        if any(value.kind == kinds.VOID for value in values):
+            e.wrong(node, "concat of arrays and NULL; expected arrays only.")
         values, kind = e.common(node, values, "concat")
         absent = " OR ".join(f"{value.sql} IS NULL" for value in values)
         sql = f"CASE WHEN {absent} THEN NULL ELSE list_concat({', '.join(value.sql for value in values)}) END"
@@ -162,7 +164,6 @@ def _contains(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"{word}({texts})", kinds.BOOL)
 
 
-
 @_strings("replace", 2, 3, "replace(s, search [, replacement])", "SELECT replace('abc', 'b', '') AS a")
 def _replace(e: Expressions, node: exp.Anonymous) -> Typed:
     parts = [argument(e, node, position).sql for position in range(len(node.expressions))]
@@ -210,14 +211,12 @@ MACROS["spark_translate(s, a, b)"] = (
 )
 
 
-@_strings(
-    "translate", 3, 3, "translate(s, characters, replacements)", "SELECT translate('abc', 'ab', 'x') AS a"
-)
+@_strings("translate", 3, 3, "translate(s, characters, replacements)", "SELECT translate('abc', 'ab', 'x') AS a")
 def _translate(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"spark_translate({', '.join(argument(e, node, n).sql for n in range(3))})", kinds.STRING)
 
 
-MACROS["spark_quote(s)"] = "'''' || replace(s, '''', chr(92) || '''') || ''''"
+MACROS["spark_quote(s)"] = "CAST('''' || replace(s, '''', chr(92) || '''') || '''' AS VARCHAR)"
 
 
 @_strings("quote", 1, 1, "quote(s)", 'SELECT quote("it\'s") AS a', note="In single quotes, with \\' for a quote.")
@@ -239,6 +238,8 @@ def _collate(e: Expressions, node: exp.Collate) -> Typed:
 
 
 def _collated(e: Expressions, node: exp.Expr, value: Typed, name: object) -> Typed:
-    if value.kind != kinds.STRING or not isinstance(name, str) or name.upper() != "UTF8_BINARY":
+    if value.kind not in (kinds.STRING, kinds.VOID):
+        e.wrong(node, f"a collation of {kinds.in_spark(value.kind)}; expected text.")
+    if not isinstance(name, str) or name.upper() != "UTF8_BINARY":
         e.refuse(node, f"the collation {name}", "use UTF8_BINARY, or lower(…) to compare without regard to case")
     return value

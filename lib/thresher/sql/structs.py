@@ -60,6 +60,7 @@ def _row(e: Expressions, node: exp.Expr) -> Typed:
 
 def own_name(node: exp.Expr) -> str | None:
     """The name that an expression has by itself: a column's, a variable's, a field's."""
+    node = node.unnest()
     if isinstance(node, exp.Column | exp.Identifier):
         return node.name
     if isinstance(node, exp.Dot):
@@ -94,7 +95,7 @@ def field(e: Expressions, node: exp.Expr, value: Typed, name: str) -> Typed:
     if not kinds.is_struct(value.kind):
         e.wrong(node, f"field {name} of {kinds.in_spark(value.kind)}; expected a struct.")
     part = _part(e, node, value.kind, name)
-    return Typed(_extracted(value.sql, part), part.type, part.name, is_window=value.is_window)
+    return Typed(_extracted(value.sql, part), part.type, name, is_window=value.is_window)
 
 
 def _extracted(sql: str, part: pa.Field) -> str:

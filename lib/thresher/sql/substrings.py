@@ -15,6 +15,7 @@ _FAR = "2147483647"
 
 MACROS["spark_substring(s, p, n)"] = (
     "CASE WHEN s IS NULL OR p IS NULL OR n IS NULL THEN NULL "
+    "WHEN p = -2147483648 THEN error('not proven equal to Spark: substring from -2147483648') "
     "ELSE spark_slice(s, CASE WHEN p > 0 THEN p::BIGINT - 1 WHEN p < 0 THEN length(s) + p ELSE 0 END, n) END"
 )
 MACROS["spark_slice(s, first, n)"] = (
@@ -29,6 +30,8 @@ MACROS["spark_right(s, n)"] = (
 
 @row_function("spark_bytes_between", ["BLOB", "INTEGER", "INTEGER"], "BLOB")
 def _bytes_between(value: bytes, position: int, size: int) -> bytes:
+    if position == -(2**31):
+        raise ValueError("not proven equal to Spark: substring from -2147483648")
     start = position - 1 if position > 0 else len(value) + position if position < 0 else 0
     return value[max(start, 0) : max(start + size, 0)] if start + size > max(start, 0) else b""
 
@@ -115,9 +118,7 @@ def _bytes_padded(value: bytes, size: int, pad: bytes, name: str) -> bytes:
     return filling + value if name == "lpad" else value + filling
 
 
-@_strings(
-    "lpad rpad", 2, 3, "lpad(s, length [, pad]), rpad(s, length [, pad])", "SELECT lpad('7', 3, '0') AS a"
-)
+@_strings("lpad rpad", 2, 3, "lpad(s, length [, pad]), rpad(s, length [, pad])", "SELECT lpad('7', 3, '0') AS a")
 def _pad(e: Expressions, node: exp.Anonymous) -> Typed:
     name = node.name.lower()
     values = [e.expr(part) for part in (node.expressions[0], *node.expressions[2:])]
@@ -131,8 +132,8 @@ def _pad(e: Expressions, node: exp.Anonymous) -> Typed:
 
 # From the position on; the rest of the text before it is kept, then what lies behind the replaced part.
 MACROS["spark_overlay(s, r, p, n)"] = (
-    "spark_substring(s, 1, p - 1) || r || "
-    "spark_substring(s, p + CASE WHEN n >= 0 THEN n ELSE length(r) END, 2147483647)"
+    "CAST(spark_substring(s, 1, p - 1) || r || "
+    "spark_substring(s, p + CASE WHEN n >= 0 THEN n ELSE length(r) END, 2147483647) AS VARCHAR)"
 )
 
 
@@ -211,13 +212,19 @@ def _find_in_set(e: Expressions, node: exp.Anonymous) -> Typed:
 
 
 MACROS["spark_split_part(s, d, n)"] = (
-    "CASE WHEN s IS NULL OR d IS NULL OR n IS NULL THEN NULL WHEN n = 0 THEN error('split_part counts from 1, found 0') "
+    "CASE WHEN s IS NULL OR d IS NULL OR n IS NULL THEN NULL "
+    "WHEN n = 0 THEN error('split_part counts from 1, found 0') "
     "ELSE coalesce(list_extract(CASE WHEN d = '' THEN [s] ELSE string_split(s, d) END, n), '') END"
 )
 
 
 @_strings(
-    "split_part", 3, 3, "split_part(s, separator, n)", "SELECT split_part('a.b', '.', 2) AS a", note="'' beyond the ends."
+    "split_part",
+    3,
+    3,
+    "split_part(s, separator, n)",
+    "SELECT split_part('a.b', '.', 2) AS a",
+    note="'' beyond.",
 )
 def _split_part(e: Expressions, node: exp.Anonymous) -> Typed:
     count = whole(e, node.expressions[2], "the number of split_part")
@@ -273,4 +280,3 @@ def _elt(e: Expressions, node: exp.Anonymous) -> Typed:
         f"CASE WHEN {number} IS NOT NULL THEN CASE {number} {branches} ELSE {failed} END END",
         kinds.BINARY if is_binary else kinds.STRING,
     )
-

@@ -10,6 +10,7 @@ from thresher.sql.aggregates import Call, aggregate, constant, normalised, numer
 from thresher.sql.allowed import MACROS, arrow_function
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.nested import has_map
+from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 
 # Up to this estimate, for 2^4, 2^5, … registers, Spark counts the registers that are still empty.
 _LINEAR = (10, 20, 40, 80, 220, 400, 900, 1800, 3100, 6500, 11500, 20000, 50000, 120000, 350000)
@@ -57,6 +58,8 @@ MACROS["spark_linear_count(taken, m, most)"] = (
     note="Of integers and doubles, while they have at most n different values; more are an error.",
 )
 def _histogram(e: Expressions, call: Call) -> Typed:
+    if e.expr(call.nodes[0]).kind in (kinds.DATE, TIMESTAMP, TIMESTAMP_NTZ):
+        e.refuse(call.node, "histogram_numeric of dates and timestamps", "use unix_date or unix_micros")
     value, count = numeric(e, call), constant(call.nodes[1])
     if call.nodes[1].find(exp.Column, exp.Null):
         e.wrong(call.nodes[1], "histogram_numeric with a number of bins that is NULL or depends on the row.")

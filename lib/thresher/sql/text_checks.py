@@ -32,12 +32,15 @@ _SEVERAL = {
     ),
     "lower": r"\x{130}\x{3A3}",
 }
-_YOUNG = re.compile("[\u019b\u0264\u1c89\u1c8a\ua7cb-\ua7cf\ua7d2-\ua7d5\ua7da-\ua7dc\U00010d50-\U00010d85\U00016ea0-\U00016ed3]")
+_YOUNG = re.compile(
+    "[\u019b\u0264\u1c89\u1c8a\ua7cb-\ua7cf\ua7d2-\ua7d5\ua7da-\ua7dc\U00010d50-\U00010d85\U00016ea0-\U00016ed3]"
+)
 _YOUNG_IN_DUCKDB = r"\x{19B}\x{264}\x{1C89}\x{1C8A}\x{A7CB}-\x{A7DC}\x{10D50}-\x{10D85}\x{16EA0}-\x{16ED3}"
 
 for _name, _characters in _SEVERAL.items():
     MACROS[f"spark_{_name}(s)"] = (
-        f"CASE WHEN regexp_matches(s, '[{_characters}{_YOUNG_IN_DUCKDB}]') THEN spark_{_name}_any(s) ELSE {_name}(s) END"
+        f"CASE WHEN regexp_matches(s, '[{_characters}{_YOUNG_IN_DUCKDB}]') THEN spark_{_name}_any(s) "
+        f"ELSE {_name}(s) END"
     )
 
 
@@ -53,6 +56,8 @@ row_function("spark_lower_any", ["VARCHAR"], "VARCHAR")(lambda text: _checked(te
 
 @row_function("spark_initcap", ["VARCHAR"], "VARCHAR")
 def _initcap_of(text: str) -> str:
+    if text.isascii():
+        return " ".join([word.capitalize() for word in text.split(" ")])
     return " ".join(word[:1].title() + word.lower()[len(word[:1].lower()) :] for word in _checked(text).split(" "))
 
 
@@ -76,7 +81,8 @@ MACROS["spark_levenshtein(a, b)"] = (  # DuckDB counts bytes
     "ELSE spark_levenshtein_any(a, b) END"
 )
 MACROS["spark_levenshtein_within(d, n)"] = (
-    "CASE WHEN d IS NULL THEN NULL WHEN d <= coalesce(n, 0) THEN d ELSE -1 END"
+    "CASE WHEN d IS NULL THEN NULL WHEN n IS NULL THEN error('not proven equal to Spark: levenshtein up to NULL') "
+    "WHEN d <= n THEN d ELSE -1 END"
 )
 
 
@@ -92,7 +98,10 @@ def _levenshtein(e: Expressions, node: exp.Anonymous) -> Typed:
     distance = f"spark_levenshtein({argument(e, node, 0).sql}, {argument(e, node, 1).sql})"
     if len(node.expressions) == 2:
         return Typed(distance, kinds.INT)
-    return Typed(f"spark_levenshtein_within({distance}, {whole(e, node.expressions[2], 'the limit')})", kinds.INT)
+    most = whole(e, node.expressions[2], "the limit of levenshtein")
+    if e.expr(node.expressions[2]).kind == kinds.VOID:
+        return Typed("NULL::INTEGER", kinds.INT)
+    return Typed(f"spark_levenshtein_within({distance}, {most})", kinds.INT)
 
 
 _SOUNDS = "01230127022455012623017202"  # of A to Z; 7 for H and W, which do not part two equal sounds

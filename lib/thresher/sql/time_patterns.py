@@ -8,7 +8,7 @@ import re
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from thresher.sql.json_tokens import Unproven
+from thresher.sql.unproven import Unproven
 
 _TOKEN = re.compile(r"([A-Za-z])\1*|'(?:[^']|'')*'|[^A-Za-z'\[\]{}#]")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -37,8 +37,7 @@ _WRITTEN = {
     "H": "{0.hour}",
     "mm": "{0.minute:02}",
     "ss": "{0.second:02}",
-    "XXX": "Z",
-    "X": "Z",
+    "XXX": "{4}",
 }
 _LONGEST_FRACTION = 6
 
@@ -105,9 +104,9 @@ def read(text: str, pattern: str) -> tuple[datetime, timedelta | None]:
     month = int(parts.get("month") or 1)
     if parts.get("word"):
         month = _MONTHS.index(parts["word"].title()) + 1
-    clock = [int(parts.get(name) or 0) for name in ("hour", "minute", "second")]
+    hour, minute, second = (int(parts.get(name) or 0) for name in ("hour", "minute", "second"))
     fraction = int((parts.get("fraction") or "").ljust(6, "0"))
-    moment = datetime(year, month, int(parts.get("day") or 1), *clock, fraction)
+    moment = datetime(year, month, int(parts.get("day") or 1), hour, minute, second, fraction)
     return moment, _distance(parts.get("zone"))
 
 
@@ -149,10 +148,19 @@ def check_writing(pattern: str) -> None:
 
 
 def write(moment: datetime, pattern: str) -> str:
-    """The text of a date and time in UTC.
+    """The text of a date and time; one without a zone is in UTC.
 
     >>> write(datetime(2024, 3, 5, 1, 2, 3, 400000), "d.M.yy HH:mm:ss.SSS")
     '5.3.24 01:02:03.400'
     """
     year, month = f"{moment.year % 100:02}", _MONTHS[moment.month - 1]
-    return _writer(pattern).format(moment, year, month, f"{moment.microsecond:06}")
+    return _writer(pattern).format(moment, year, month, f"{moment.microsecond:06}", _zone(moment))
+
+
+def _zone(moment: datetime) -> str:
+    distance = moment.utcoffset()
+    if not distance:
+        return "Z"
+    if distance.seconds % 60:
+        raise Unproven("a distance from UTC with seconds")
+    return moment.isoformat()[-6:]

@@ -6,7 +6,7 @@ A SELECT with such a call reads one row for each window that a row falls into, w
 import pyarrow as pa
 from sqlglot import exp
 
-from thresher.sql.allowed import MACROS, function
+from thresher.sql.allowed import function
 from thresher.sql.dates import moment
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.generators import GENERATORS, Rows
@@ -16,11 +16,6 @@ from thresher.sql.intervals import of_micros
 _COLUMN, _TABLE, _ROWS = "window", "window of time", "window/rows"
 _PLACES = ("expressions", "group", "having", "order")
 
-MACROS["spark_window_starts(t, size, slide, start)"] = (
-    "list_filter(list_transform(generate_series(0, (size + slide - 1) // slide - 1), "
-    "lambda i: t - ((t - start) % slide + slide) % slide - i * slide), lambda x: t < x + size)"
-)
-
 
 def with_windows(e: Expressions, node: exp.Select) -> exp.Select:
     """The SELECT that reads its windows from a LATERAL VIEW instead of calling window; itself where it calls none."""
@@ -29,7 +24,9 @@ def with_windows(e: Expressions, node: exp.Select) -> exp.Select:
     node = node.copy()
     calls = _calls(node)
     if len({call.sql().lower() for call in calls}) > 1:
-        e.refuse(calls[1], "two different windows of time in one SELECT", "use a subquery for one of them")
+        e.wrong(calls[1], "two different windows of time in one SELECT; expected one. Use a subquery for the other.")
+    if not 2 <= len(calls[0].expressions) <= 4:
+        e.wrong(calls[0], f"window with {len(calls[0].expressions)} arguments; expected 2 to 4.")
     rows = exp.Anonymous(this=_ROWS, expressions=calls[0].expressions)
     for call in calls:
         call.replace(exp.column(_COLUMN, table=_TABLE))
@@ -72,10 +69,15 @@ def _rows(e: Expressions, node: exp.Anonymous, is_outer: bool) -> Rows:
     size, slide, start = _lengths(e, node)
     if size <= 0 or not 0 < slide <= size or abs(start) >= slide:
         e.wrong(node, "a window needs lengths above zero, a slide of at most its size, and a start below the slide.")
-    starts = f"spark_window_starts(epoch_us({time.sql}), {size}, {slide}, {start})"
-    first, last = of_micros("x", time.kind).sql, of_micros(f"x + {size}", time.kind).sql
-    windows = f"list_transform({starts}, lambda x: {{'start': {first}, 'end': {last}}})"
-    return f"SELECT unnest({windows}) AS c1", [(_COLUMN, pa.struct([("start", time.kind), ("end", time.kind)]))]
+    first, last = of_micros("begin", time.kind).sql, of_micros(f"begin + {size}", time.kind).sql
+    begin = f"micros - ((micros - {start}) % {slide} + {slide}) % {slide} - step * {slide}"
+    sql = (
+        f"SELECT {{'start': {first}, 'end': {last}}} AS c1 FROM (SELECT micros, {begin} AS begin "
+        f"FROM (SELECT epoch_us({time.sql}) AS micros) AS moments "
+        f"CROSS JOIN range({-(-size // slide)}) AS steps(step)) "
+        f"WHERE micros < begin + {size}"
+    )
+    return sql, [(_COLUMN, pa.struct([("start", time.kind), ("end", time.kind)]))]
 
 
 GENERATORS[_ROWS] = _rows
@@ -91,8 +93,7 @@ def _lengths(e: Expressions, node: exp.Anonymous) -> tuple[int, int, int]:
         if length is None or length[1].is_months:
             e.wrong(part, f"{text!r} is no length of a window; expected one like '5 minutes'.")
         found.append(length[0])
-    size, slide, start = [*found, *([found[0]] if len(found) == 1 else []), 0][:3]
-    return size, slide, start
+    return found[0], found[1] if len(found) > 1 else found[0], found[2] if len(found) > 2 else 0
 
 
 @function(

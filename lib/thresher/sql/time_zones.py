@@ -32,13 +32,14 @@ _OFFSET = re.compile(r"(?:(?:UTC|GMT|UT)(?=[+-]))?([+-])(\d{1,2})(?::?(\d{1,2}))
 MACROS.update(
     {
         "spark_zone_shift(z, t)": "epoch_us(timezone(z, CAST(t AS TIMESTAMPTZ))) - epoch_us(t)",
+        "spark_unshifted(t, shift)": "make_timestamp(epoch_us(t) - shift)",
         # A local time that comes twice, or never: Java takes the shift from before the clocks change.
         "spark_to_utc(z, t)": (
             "list_transform([{'t': t, 'old': spark_zone_shift(z, t - to_days(1)), "
-            "'new': spark_zone_shift(z, t + to_days(1))}], lambda r: CASE WHEN r.old = r.new "
-            "OR spark_zone_shift(z, make_timestamp(epoch_us(r.t) - r.old)) = r.old "
-            "OR spark_zone_shift(z, make_timestamp(epoch_us(r.t) - r.new)) <> r.new "
-            "THEN make_timestamp(epoch_us(r.t) - r.old) ELSE make_timestamp(epoch_us(r.t) - r.new) END)[1]"
+            "'new': spark_zone_shift(z, t + to_days(1))}], lambda zoned: CASE WHEN zoned.old = zoned.new "
+            "OR spark_zone_shift(z, spark_unshifted(zoned.t, zoned.old)) = zoned.old "
+            "OR spark_zone_shift(z, spark_unshifted(zoned.t, zoned.new)) <> zoned.new "
+            "THEN spark_unshifted(zoned.t, zoned.old) ELSE spark_unshifted(zoned.t, zoned.new) END)[1]"
         ),
     }
 )

@@ -57,12 +57,8 @@ def _pattern(e: Expressions, node: exp.Anonymous, position: int) -> str | None:
     note="A literal pattern with any letters that Spark accepts; what it rejects is an error.",
 )
 def _date_format(e: Expressions, node: exp.Anonymous) -> Typed:
-    return write(e, node, node.expressions[0], _pattern(e, node, 1))
-
-
-def write(e: Expressions, node: exp.Expr, value: exp.Expr, pattern: str | None) -> Typed:
-    """A date or timestamp as text by a pattern (also to_char of one)."""
-    time = utc(instant(e, value, "date_format"))
+    time = utc(instant(e, node.expressions[0], "date_format"))
+    pattern = _pattern(e, node, 1)
     if pattern is None:
         return Typed("CAST(NULL AS VARCHAR)", kinds.STRING)
     return formatted(e, node, time, pattern)
@@ -159,9 +155,9 @@ _PER_SECOND = {"seconds": 1_000_000, "millis": 1000, "micros": 1}
 )
 def _unix_units(e: Expressions, node: exp.Anonymous) -> Typed:
     value = e.expr(node.expressions[0])
-    if value.kind == TIMESTAMP_NTZ or value.kind == kinds.DATE:
-        e.wrong(node, f"{node.name} of a {kinds.in_spark(value.kind)}; expected a timestamp.")
-    time = instant(e, node.expressions[0], node.name.lower()).sql
+    if value.kind not in (TIMESTAMP, kinds.VOID):
+        e.wrong(node, f"{node.name} of {kinds.in_spark(value.kind)}; expected a timestamp.")
+    time = f"CAST({value.sql} AS TIMESTAMPTZ)"
     factor = _PER_SECOND[node.name.lower().removeprefix("unix_")]
     return Typed(f"epoch_us({time})" if factor == 1 else f"spark_floor_div(epoch_us({time}), {factor})", kinds.BIGINT)
 

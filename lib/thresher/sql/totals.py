@@ -14,7 +14,7 @@ _LARGEST = "9" * 38
 
 MACROS.update(
     {
-        # A total and a number of rows, both whole: the average times f, rounded half up. NULL where it has over 38 digits.
+        # Of a whole total and number of rows: the average times f, rounded half up; NULL beyond 38 digits.
         "spark_average_whole(total, n, f)": (
             f"CASE WHEN n > 0 AND abs(total // n) < {_LARGEST}::HUGEINT // f "
             "THEN (total // n) * f + spark_divide_whole((total % n) * f, n) END"
@@ -48,9 +48,7 @@ def _count(e: Expressions, call: Call) -> Typed:
     return Typed(call.run("count", f"row({', '.join(value.sql for value in values)})", where=whole), kinds.BIGINT)
 
 
-@aggregate(
-    "count_if", 1, 1, "count_if(condition) → bigint", "SELECT count_if(a > 1) AS n FROM VALUES (1), (2) AS t(a)"
-)
+@aggregate("count_if", 1, 1, "count_if(condition) → bigint", "SELECT count_if(a > 1) AS n FROM VALUES (1), (2) AS t(a)")
 def _count_if(e: Expressions, call: Call) -> Typed:
     condition = e.coerce(call.node, e.expr(call.nodes[0]), kinds.BOOL, "the condition of count_if").sql
     return Typed(call.run("count", condition, where=condition), kinds.BIGINT)
@@ -66,7 +64,7 @@ def _count_if(e: Expressions, call: Call) -> Typed:
     "to run on Spark: it depends on the order of the rows.",
 )
 def _sum(e: Expressions, call: Call) -> Typed:
-    value = numeric(e, call, or_interval=True)
+    value = numeric(e, call, is_total=True)
     is_try = call.name == "try_sum"
     if isinstance(value.kind, kinds.Interval):
         return Typed(f"CAST({call.run('sum', value.sql)} AS {kinds.in_duckdb(value.kind)})", value.kind)
@@ -107,7 +105,7 @@ MACROS["spark_38_digits(n)"] = f"CASE WHEN abs(n) <= {_LARGEST}::HUGEINT THEN n 
     note="Of decimals exactly, rounded half up; overflow is an error, NULL with try_avg.",
 )
 def _average(e: Expressions, call: Call) -> Typed:
-    value = numeric(e, call, or_interval=True)
+    value = numeric(e, call, is_total=True)
     if not isinstance(value.kind, kinds.Interval):
         return average(call, value)
     kind = kinds.YEAR_MONTH if value.kind.is_months else kinds.DAY_TIME

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 from sqlglot import exp
 
-from thresher.sql import kinds
+from thresher.sql import kinds, nested
 from thresher.sql.allowed import ENTRIES, ArrowFunction, Entry
 from thresher.sql.dialect import Source
 from thresher.sql.expressions import Scope, Typed
-from thresher.sql.grouping import groupable
+from thresher.sql.grouping import told_apart
 from thresher.sql.relations import Result
 from thresher.sql.selects import Selects
 
@@ -47,6 +47,9 @@ class _Translator(Selects):
         with_ = f"WITH RECURSIVE {', '.join(self.written_ctes)} " if self.written_ctes else ""
         if any(isinstance(kind, kinds.Interval) and kind.is_months for kind in result.types):
             self.e.refuse(tree, "a result column of type interval year to month", "cast it to int or string")
+        for kind in result.types:
+            if not nested.is_result(kind):
+                self.e.refuse(tree, f"a result column of type {kinds.in_spark(kind)}", "cast it to a type without void")
         schema = pa.schema(list(zip([str(name) for name in result.names], result.types, strict=True)))
         return Translation(with_ + result.sql, schema, tuple(self.e.functions.values()))
 
@@ -140,11 +143,10 @@ class _Translator(Selects):
             if kind is None:
                 found = f"{kinds.in_spark(one)} and {kinds.in_spark(other)}"
                 self.e.wrong(node, f"{word} of {found} in column {position}. Cast it on one side.")
-            if word != "UNION" or node.args.get("distinct"):
-                groupable(self.e, node, Typed("", kind), word)
             types.append(kind)
         all_ = "" if node.args.get("distinct") else " ALL"
-        sides = [" ".join(self._side(result, types, self.alias())) for result in (left, right)]
+        compared = word if word != "UNION" or node.args.get("distinct") else ""
+        sides = [" ".join(self._side(result, types, self.alias(), compared)) for result in (left, right)]
         alias = self.alias()
         columns = [
             Typed(f"{alias}.c{n}", kind, name) for n, (name, kind) in enumerate(zip(left.names, types, strict=True), 1)
@@ -155,12 +157,15 @@ class _Translator(Selects):
         sql = f"SELECT {head} FROM (({sides[0]}) {word}{all_} ({sides[1]})) AS {alias}{order} {self.limit(node)}"
         return Result(sql.rstrip(), left.names, tuple(types))
 
-    def _side(self, result: Result, types: Sequence[pa.DataType], alias: str) -> tuple[str, str]:
-        """A query in these types: its SELECT, and its FROM."""
-        parts = [
-            f"{self.e.cast(Typed(f'{alias}.c{n}', old), new).sql} AS c{n}"
+    def _side(self, result: Result, types: Sequence[pa.DataType], alias: str, compared: str = "") -> tuple[str, str]:
+        """A query in these types: its SELECT, and its FROM; `compared` names what tells its rows apart."""
+        values = [
+            self.e.cast(Typed(f"{alias}.c{n}", old), new)
             for n, (old, new) in enumerate(zip(result.types, types, strict=True), 1)
         ]
+        if compared:
+            values = [told_apart(self.e, self.e.node, value, compared) for value in values]
+        parts = [f"{value.sql} AS c{n}" for n, value in enumerate(values, 1)]
         return f"SELECT {', '.join(parts)}", f"FROM ({result.sql}) AS {alias}"
 
 
@@ -179,7 +184,11 @@ _QUERIES = [
         "",
         "SELECT a, b FROM VALUES (1) AS t(a) LEFT JOIN VALUES (1, 2) AS u(a, b) USING (a)",
     ),
-    ("WITH [RECURSIVE] a AS (…), b(x, y) AS (…) SELECT …", "A recursive one is <start> UNION ALL <step>, of at most 100 levels.", "WITH a AS (SELECT 1 AS x) SELECT x FROM a"),
+    (
+        "WITH [RECURSIVE] a AS (…), b(x, y) AS (…) SELECT …",
+        "A recursive one is <start> UNION ALL <step>, of at most 100 levels.",
+        "WITH a AS (SELECT 1 AS x) SELECT x FROM a",
+    ),
     (
         "UNION [ALL], EXCEPT [ALL], MINUS, INTERSECT [ALL]",
         "Columns of one type, or widening to one.",

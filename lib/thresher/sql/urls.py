@@ -1,6 +1,8 @@
 """The parts of a URL, as java.net.URI finds them."""
 
 import re
+import unicodedata
+from collections.abc import Callable
 from functools import partial
 
 from sqlglot import exp
@@ -21,10 +23,10 @@ _URL = re.compile(
 # What java.net.URI takes besides %xx: these characters, and others beyond ASCII that are no space or control character.
 _PATH = re.compile(r"(?:[A-Za-z0-9_\-!.~'()*;/:@&=+$,]|%[0-9A-Fa-f]{2})*")
 _QUERY = re.compile(r"(?:[A-Za-z0-9_\-!.~'()*;/?:@&=+$,\[\]]|%[0-9A-Fa-f]{2})*")
-_AUTHORITY = re.compile(r"(?:[A-Za-z0-9_\-!.~'()*;:@&=+$,]|%[0-9A-Fa-f]{2})+")
+_AUTHORITY = re.compile(r"(?:[A-Za-z0-9_\-!.~'()*;:@&=+$,\[\]]|%[0-9A-Fa-f]{2})+")
 _HOST = (
     r"(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)*[A-Za-z](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.?"
-    r"|(?:[0-9]{1,3}\.){3}[0-9]{1,3})"
+    r"|(?:[0-9]{1,3}\.){3}[0-9]{1,3}|\[[0-9A-Fa-f:.]+\])"
 )
 _SERVER = re.compile(
     rf"(?:(?P<user>(?:[A-Za-z0-9_\-!.~'()*;:&=+$,]|%[0-9A-Fa-f]{{2}})*)@)?(?P<host>{_HOST})(?::[0-9]{{0,9}})?"
@@ -38,8 +40,6 @@ def _bad(url: str) -> ValueError:
 
 
 def _part_of_url(url: str, part: str) -> str | None:
-    if not url.isascii() or "[" in url.partition("?")[0]:
-        raise ValueError(f"not proven equal to Spark: parse_url of {url!r}")
     found = _URL.fullmatch(url)
     assert found is not None
     scheme, authority, path = found["scheme"], found["authority"], found["path"]
@@ -73,28 +73,39 @@ def _check(url: str, found: re.Match[str], is_opaque: bool) -> None:
         raise _bad(url)
     if authority == "" and not path:
         raise _bad(url)
-    if authority and not _AUTHORITY.fullmatch(authority):
+    if authority and not _AUTHORITY.fullmatch("".join(map(_plain, authority))):
         raise _bad(url)
-    for text, allowed in ((path, _QUERY if is_opaque else _PATH), (found["query"], _QUERY), (found["fragment"], _QUERY)):
-        if text is not None and not allowed.fullmatch(text):
+    if authority and "[" in authority and not _SERVER.fullmatch(authority):
+        raise ValueError(f"not proven equal to Spark: parse_url of {url!r}")
+    for text, allowed in (
+        (path, _QUERY if is_opaque else _PATH),
+        (found["query"], _QUERY),
+        (found["fragment"], _QUERY),
+    ):
+        if text is not None and not allowed.fullmatch("".join(map(_plain, text))):
             raise _bad(url)
+
+
+def _plain(letter: str) -> str:
+    """A letter for what URI takes beyond ASCII: all but spaces and control characters."""
+    return "a" if letter > "\x7f" and unicodedata.category(letter)[0] not in "ZC" else letter
 
 
 def _value_in_query(url: str, part: str, key: str) -> str | None:
     """The value of a parameter of the query; Spark reads the key as a regular expression."""
-    if part != "QUERY":
+    query = _part_of_url(url, "QUERY") if part == "QUERY" else None
+    if query is None:
         return None
-    if not re.fullmatch(r"[A-Za-z0-9_-]*", key):
+    if not re.fullmatch(r"[\w.-]*", key):
         raise ValueError(f"not proven equal to Spark: parse_url with the key {key!r}")
-    query = _part_of_url(url, "QUERY")
-    found = re.search(f"(?:&|^){key}=([^&]*)", query) if query is not None else None
+    found = re.search(f"(?:&|^){key}=([^&]*)", query)
     return found[1] if found else None
 
 
-def _or_null(run: object) -> object:
+def _or_null(run: Callable[..., str | None]) -> Callable[..., str | None]:
     def attempt(*values: str) -> str | None:
         try:
-            return run(*values)  # type: ignore[operator,no-any-return]
+            return run(*values)
         except ValueError as error:
             if "not proven" in str(error):
                 raise
@@ -103,12 +114,10 @@ def _or_null(run: object) -> object:
     return attempt
 
 
-for _name, _runs in (
-    ("spark_parse_url", (_part_of_url, _value_in_query)),
-    ("spark_try_parse_url", (_or_null(_part_of_url), _or_null(_value_in_query))),
-):
-    row_function(_name, ["VARCHAR"] * 2, "VARCHAR")(_runs[0])  # type: ignore[arg-type]
-    row_function(f"{_name}_key", ["VARCHAR"] * 3, "VARCHAR")(_runs[1])  # type: ignore[arg-type]
+row_function("spark_parse_url", ["VARCHAR"] * 2, "VARCHAR")(_part_of_url)
+row_function("spark_parse_url_key", ["VARCHAR"] * 3, "VARCHAR")(_value_in_query)
+row_function("spark_try_parse_url", ["VARCHAR"] * 2, "VARCHAR")(_or_null(_part_of_url))
+row_function("spark_try_parse_url_key", ["VARCHAR"] * 3, "VARCHAR")(_or_null(_value_in_query))
 
 
 @_strings(

@@ -30,7 +30,7 @@ def _window(e: Expressions, node: exp.Window, call: Call) -> None:
     keys = e.exprs(spec.args.get("partition_by") or [])
     for key in keys:
         if has_map(key.kind):
-            e.refuse(spec, f"PARTITION BY a {kinds.in_spark(key.kind)}")
+            e.wrong(spec, f"PARTITION BY a {kinds.in_spark(key.kind)}; maps cannot be compared.")
     if keys:
         parts.append(f"PARTITION BY {', '.join(key.sql for key in keys)}")
     items = spec.args["order"].expressions if spec.args.get("order") else []
@@ -38,17 +38,17 @@ def _window(e: Expressions, node: exp.Window, call: Call) -> None:
         e.wrong(node, f"{call.name} over a window without ORDER BY. Order the window.")
     order = order_items(e, items)
     written = spec.args.get("spec")
-    found = frame(e, written, [value for value, _ in order]) if written is not None else None
-    if found is not None and found.is_by_value:
-        value = order[0][0]
-        order = [(value, ordered(items[0], e.cast(value, ranged(value.kind)).sql))]
-    call.keys = ", ".join(key for _, key in order)
+    framed = []
     call.is_ordered = bool(order)
-    parts += [f"ORDER BY {call.keys}"] if order else []
-    if found is not None:
+    if written is not None:
+        found = frame(e, written, [value for value, _ in order])
+        if found.is_by_value:
+            value = order[0][0]
+            order = [(value, ordered(items[0], e.cast(value, ranged(value.kind)).sql))]
         call.is_empty = found.is_empty
-        parts += _framed(e, written, call, found)
-    call.over = " ".join(parts)
+        framed = _framed(e, written, call, found)
+    call.keys = ", ".join(key for _, key in order)
+    call.over = " ".join([*parts, *([f"ORDER BY {call.keys}"] if order else []), *framed])
 
 
 def _framed(e: Expressions, node: exp.Expr, call: Call, found: Frame) -> list[str]:
@@ -87,20 +87,26 @@ def _over(call: Call) -> str:
     note="With ORDER BY. Rows that are equal in it get their numbers in any order: make it unique.",
 )
 def _ranking(e: Expressions, call: Call) -> Typed:
-    e.exprs(call.nodes)  # Spark takes arguments of rank(), and does nothing with them
-    if call.nodes and call.name == "row_number":
-        e.wrong(call.node, f"{call.name} with {len(call.nodes)} arguments; expected none.")
+    _check_ignored(e, call)
     return Typed(f"CAST({call.name}(){_over(call)} AS INTEGER)", kinds.INT)
+
+
+def _check_ignored(e: Expressions, call: Call) -> None:
+    """Spark takes arguments of the rank functions, and does nothing with them."""
+    e.exprs(call.nodes)
+    if call.nodes and call.name in ("row_number", "cume_dist"):
+        e.wrong(call.node, f"{call.name} with {len(call.nodes)} arguments; expected none.")
 
 
 @window_function(
     "percent_rank cume_dist",
     0,
-    0,
+    -1,
     "percent_rank(), cume_dist() → double",
     "SELECT cume_dist() OVER (ORDER BY a) AS d FROM VALUES (1), (2) AS t(a)",
 )
 def _relative(e: Expressions, call: Call) -> Typed:
+    _check_ignored(e, call)
     return Typed(f"{call.name}(){_over(call)}", kinds.DOUBLE)
 
 
@@ -160,7 +166,12 @@ def _offset(e: Expressions, call: Call) -> Typed:
 )
 def _nth(e: Expressions, call: Call) -> Typed:
     value = e.expr(call.nodes[0])
-    row = _whole(e, call, 1, kinds.INTEGERS)
+    if call.nodes[1].find(exp.Column, exp.Null):
+        e.wrong(call.nodes[1], "nth_value of a row that is NULL or depends on the row; expected a whole number.")
+    number = constant(call.nodes[1])
+    if number is None:
+        e.refuse(call.nodes[1], "nth_value of a row that is not a number", "write the number")
+    row = int(number)
     if row < 1:
         e.wrong(call.nodes[1], f"nth_value of row {row}; expected 1 or more.")
     if len(call.nodes) > 2 and not isinstance(call.nodes[2], exp.Boolean):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -14,8 +15,8 @@ from thresher.sql.allowed import ArrowFunction
 from thresher.sql.expressions import Expressions
 from thresher.sql.json_functions import made_function, written_options
 from thresher.sql.type_texts import quoted_name
-from thresher.types import TIMESTAMP_NTZ
-from thresher.xml.decoding import Refused, place
+from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
+from thresher.xml.decoding import Refused
 from thresher.xml.document import read
 from thresher.xml.structure import ATTRIBUTE, ELEMENT, Node, fold
 
@@ -37,6 +38,8 @@ _SWITCHES = ("excludeattribute", "ignoresurroundingspaces", "ignorenamespace", "
 _WITHOUT_EFFECT = ("rowtag", "roottag", "treatemptyvaluesasnulls", "indent", "samplingratio")
 _DOCTYPE = re.compile(r"<!DOCTYPE[^>\[]*(?:\[[^\]]*\])?\s*>")
 _REFERENCE = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);|#)")
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|&#")
+_OTHER_YEAR = re.compile(r"[>\"']\s*(?:[+-][0-9]{4,6}|[0-9]{5,6}|0000)(?:[-<\"'\s]|$)")
 _NOTHING_READ = re.compile(r"\s*(?:<[^\s/<>=]+>\s*)*[^<]*")  # opening tags without attributes, then text
 
 
@@ -84,33 +87,43 @@ def reader(e: Expressions, node: exp.Anonymous, kind: pa.DataType, options: dict
         e.refuse(node, f"from_xml as {kinds.in_spark(kind)}")
     names = {fold(field.name) for struct in _structs(kind) for field in struct}
 
+    has_dates = not {kinds.DATE, TIMESTAMP, TIMESTAMP_NTZ}.isdisjoint(_leaves(kind))
+    permissive = replace(schema.options, mode="permissive")
+
     def run(documents: pa.ChunkedArray) -> pa.Array:
-        texts = [None if text is None else _readable(text, schema.options, names) for text in documents.to_pylist()]
+        texts = documents.to_pylist()
+        parsed = xml.parse(texts, schema, permissive)
+        errors = parsed.errors.select(["row", "path"]).to_pylist()
+        if not errors:
+            return parsed.values
+        for error in errors:
+            row = error["row"]
+            if error["path"] == "":
+                texts[row] = _readable(texts[row], schema.options, names)
+            elif has_dates and _OTHER_YEAR.search(texts[row]):
+                raise ValueError("not proven equal to Spark: from_xml of a year outside 1 to 9999")
         return xml.parse(texts, schema).values
 
     return made_function("from_xml", [kinds.STRING], kind, sorted(options.items()), run)
 
 
 def _readable(document: str, options: xml.Options, names: set[str]) -> str:
-    """The document; stops at one that is no XML and of which Spark may keep a part."""
+    """A document that was refused, as Spark reads it; stops at one of which Spark may keep a part."""
     try:
         read(document, options)
     except Refused as refused:
-        if refused.rule in ("truncated", "encoding") or (options.mode == "failfast" and refused.rule != "malformed"):
+        if refused.rule == "truncated":
             return document
         if refused.rule == "malformed":  # Spark reads on where elements that it does not know do not match
-            tags = re.findall(r"<([^\s/<>!?]+)", document)[1:]
+            tags = re.findall(r"<([^\s/<>!?\"']+)", document)[1:]
             if names.issuperset(fold(options.local(tag)) for tag in tags):
                 return document
-        elif refused.rule == "entities":
+        if refused.rule in ("character", "entities"):
             body = _DOCTYPE.sub("", document, count=1)
-            found = _REFERENCE.search(body)
+            found = _REFERENCE.search(body) if refused.rule == "entities" else _FORBIDDEN.search(body)
             if found is None:
                 return body
-            if _NOTHING_READ.fullmatch(body, 0, found.start()):
-                return document
-        elif refused.rule == "character" and refused.line and refused.column:
-            if _NOTHING_READ.fullmatch(document, 0, place(document, refused.line, refused.column)):
+            if options.mode == "failfast" or _NOTHING_READ.fullmatch(body, 0, found.start()):
                 return document
         raise ValueError(f"not proven equal to Spark: from_xml of a text that is no XML: {refused.reason}") from None
     return document

@@ -24,20 +24,26 @@ _TEXT_FUNCTIONS = {
     *("string", "concat", "starts-with", "contains", "substring", "substring-before", "substring-after"),
     *("string-length", "normalize-space", "translate"),
 }
-_NUMBER_FUNCTIONS = {"number", "sum", "floor", "ceiling", "round"}
+_COUNTING_FUNCTIONS = {"string-length", "substring", "translate"}
+_NUMERIC = _ARITHMETIC | {"number", "sum", "floor", "ceiling", "round"}
+_TO_THE_ROOT = {"self", "parent", "ancestor", "ancestor-or-self", "descendant-or-self"}
 
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression for the tree; `numbers`: text may be read as numbers; `literals`: its own numbers.
+    """An expression for the tree.
 
-    `finds_text`: a text node may be its result.
+    `numbers`: text may be read as numbers; `literals`: its own numbers; `finds_text`: a text node may be its result;
+    `counts`: it counts characters, which Java does in halves beyond U+FFFF; `far_names`: names behind a // that
+    begins a path, where Java may or may not mind their prefix.
     """
 
     text: str
     numbers: bool
     literals: tuple[str, ...]
     finds_text: bool
+    counts: bool
+    far_names: frozenset[str]
 
 
 def expression(written: str) -> Expression:
@@ -47,25 +53,65 @@ def expression(written: str) -> Expression:
     '/*/p/a | b[@n > 1]'
     """
     tokens = _tokens(written)
+    operators = _operators(tokens)
+    used = {
+        token
+        for at, (kind, token) in enumerate(tokens)
+        if (operators[at] and not _reads_text(tokens, at)) or (kind == "name" and _after(tokens, at) == "(")
+    }
+    literals = tuple(token for kind, token in tokens if kind == "number")
+    _check(written, tokens, operators, used)
+    if used & _TEXT_FUNCTIONS and (used & _NUMERIC or any("." in literal for literal in literals)):
+        raise UsageError("an XPath with functions of text and of numbers")
+    return Expression(
+        _from_element(tokens, operators),
+        numbers=bool(used & (_NUMERIC | _COMPARISONS)),
+        literals=literals,
+        finds_text=bool(used & {"text", "node"}),
+        counts=bool(used & _COUNTING_FUNCTIONS),
+        far_names=_far_names(tokens),
+    )
+
+
+def _after(tokens: list[tuple[str, str]], at: int) -> str:
+    return tokens[at + 1][1] if at + 1 < len(tokens) else ""
+
+
+def _operators(tokens: list[tuple[str, str]]) -> list[bool]:
+    """Which tokens are operators: a name or * where a step of a path may begin is none."""
+    found: list[bool] = []
+    before = ""
+    for _, token in tokens:
+        found.append(token in _OPERATORS and before not in _BEGINNINGS | _PATH_SIGNS)
+        before = token if found[-1] or token not in _OPERATORS else "value"
+    return found
+
+
+def _from_element(tokens: list[tuple[str, str]], operators: list[bool]) -> str:
+    """The expression with paths from / starting at the element in the document's place."""
     parts: list[str] = []
-    used: set[str] = set()
-    before = ""  # the last token, as what it is: an operator named like an element is no operator
+    begins = True
     for at, (kind, token) in enumerate(tokens):
-        after = tokens[at + 1][1] if at + 1 < len(tokens) else ""
-        is_operator = token in _OPERATORS and before not in _BEGINNINGS | _PATH_SIGNS
-        _check(tokens, at, is_operator=is_operator)
-        if is_operator or kind == "name" and after == "(":
-            used.add(token)
-        if token in ("/", "//") and before in _BEGINNINGS:
+        if kind != "sign" and at and tokens[at - 1][0] != "sign":
+            parts.append(" ")  # two words side by side stay two
+        if token in ("/", "//") and begins:
             parts.append("/*" + token if token == "//" or _is_step(tokens, at + 1) else "/*")
         else:
-            parts.append(f" {token} " if is_operator else token)
-        before = token if kind == "sign" and (is_operator or token not in _OPERATORS) or is_operator else "value"
-    numbers = used & (_ARITHMETIC | _NUMBER_FUNCTIONS)
-    literals = tuple(token for kind, token in tokens if kind == "number")
-    if used & _TEXT_FUNCTIONS and (numbers or any("." in literal for literal in literals)):
-        raise UsageError("an XPath with functions of text and of numbers")
-    return Expression("".join(parts), bool(numbers or used & _COMPARISONS), literals, bool(used & {"text", "node"}))
+            parts.append(f" {token} " if operators[at] else token)
+        begins = operators[at] or token in ("(", "[", ",")
+    return "".join(parts)
+
+
+def _far_names(tokens: list[tuple[str, str]]) -> frozenset[str]:
+    words = ["", "", *(token for _, token in tokens)]
+    steps = zip(words, words[1:], words[2:], strict=False)
+    return frozenset(name for start, path, name in steps if path == "//" and start in _BEGINNINGS | {"."})
+
+
+def _reads_text(tokens: list[tuple[str, str]], at: int) -> bool:
+    """Whether a comparison is with a text in quotes, so that it reads no numbers."""
+    is_equality = tokens[at][1] in ("=", "!=")
+    return is_equality and any(kind == "literal" for kind, _ in tokens[at - 1 : at + 2])
 
 
 def _tokens(written: str) -> list[tuple[str, str]]:
@@ -87,15 +133,20 @@ def _is_step(tokens: list[tuple[str, str]], at: int) -> bool:
     return kind == "name" and token not in ("and", "or", "mod", "div") or token in ("@", ".", "..", "*")
 
 
-def _check(tokens: list[tuple[str, str]], at: int, *, is_operator: bool) -> None:
-    kind, token = tokens[at]
-    after = tokens[at + 1][1] if at + 1 < len(tokens) else ""
-    if kind == "name" and after == "(" and token in _PREFIXED_FUNCTIONS:
-        raise UsageError(f"the XPath function {token}")
-    if token in ("$", ":"):
-        raise UsageError(f"an XPath with {'a variable' if token == '$' else 'a prefix'}")
-    if token == "::" and at and not is_operator:
-        axis, test = tokens[at - 1][1], after
-        beyond = axis in ("self", "parent", "ancestor", "ancestor-or-self", "descendant-or-self")
-        if axis == "namespace" or (test == "*" and beyond):  # the tree's own root is no element of the document
-            raise UsageError(f"the XPath step {axis}::{test}")
+def _check(written: str, tokens: list[tuple[str, str]], operators: list[bool], used: set[str]) -> None:
+    if used & _COUNTING_FUNCTIONS and max(written) > "\uffff":
+        raise UsageError("an XPath that counts characters beyond U+FFFF")
+    depth = 0
+    for at, (kind, token) in enumerate(tokens):
+        after = _after(tokens, at)
+        depth += (token == "[") - (token == "]")
+        if after == "(" and (token in _PREFIXED_FUNCTIONS or (not depth and token in ("position", "last"))):
+            raise UsageError(f"the XPath function {token} in this place")
+        if token == after == "-" or (kind == "number" and after[:1] in ("e", "E")):
+            raise UsageError(f"{token}{after} in an XPath")
+        if token in ("$", ":"):
+            raise UsageError(f"an XPath with {'a variable' if token == '$' else 'a prefix'}")
+        axis = tokens[at - 1][1] if token == "::" and at else ""
+        # The tree's own root is no element of the document.
+        if axis == "namespace" or (after == "*" and axis in _TO_THE_ROOT):
+            raise UsageError(f"the XPath step {axis}::{after}")

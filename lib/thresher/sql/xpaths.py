@@ -68,6 +68,8 @@ class _Tree:
 
     def of(self, document: str) -> Any:
         """The element in the document's place."""
+        if self.expression.counts and max(document) > "\uffff":
+            raise ValueError(f"{_UNPROVEN} characters beyond U+FFFF")
         try:
             self.parser.Parse(document.encode("utf-8"), True)
         except expat.ExpatError as error:
@@ -76,6 +78,8 @@ class _Tree:
 
     def start(self, name: str, attributes: list[str]) -> None:
         self.flush()
+        if ":" in name and _local(name) in self.expression.far_names:
+            raise ValueError(f"{_UNPROVEN} an element named {name}, which // may or may not find")
         try:
             self.node = self.etree.SubElement(self.node, _local(name))
         except ValueError:

@@ -6,6 +6,9 @@ values[index[n]] unless that is NULL. A row may come several times (the elements
 Source: Spark's Murmur3_x86_32, whose last bytes are mixed in one by one with their sign, and XXH64.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -15,7 +18,12 @@ _C1, _C2 = u32(0xCC9E2D51), u32(0x1B873593)
 _P1, _P2 = u64(0x9E3779B185EBCA87), u64(0xC2B2AE3D27D4EB4F)
 _P3, _P4, _P5 = u64(0x165667B19E3779F9), u64(0x85EBCA77C2B2AE63), u64(0x27D4EB2F165667C5)
 
-_compiled = njit(cache=True, nogil=True)
+
+def _compiled(loop: Callable[..., Any]) -> Any:
+    try:
+        return njit(cache=True, nogil=True)(loop)
+    except RuntimeError:  # no folder may be written to: compiled anew by each process
+        return njit(nogil=True)(loop)
 
 
 @_compiled
