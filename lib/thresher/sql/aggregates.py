@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
 from sqlglot import exp
@@ -22,7 +21,6 @@ from thresher.sql.allowed import (
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.lambdas import each, let
 from thresher.sql.nested import field, sort_key
-from thresher.types import TIMESTAMP
 
 # Aggregates that take WITHIN GROUP (ORDER BY …), and calls that take IGNORE NULLS.
 _WITHIN_GROUP = ("listagg", "string_agg", "mode", "percentile_cont", "percentile_disc")
@@ -110,16 +108,6 @@ class Call:
         return f"{function}({inner}){tail}{f' OVER ({self.over})' if self.over is not None else ''}"
 
 
-WindowReader = Callable[[Expressions, exp.Window, Call], None]
-_readers: list[WindowReader] = []
-
-
-def window_reader(reader: WindowReader) -> WindowReader:
-    """Register what reads the window behind OVER into a call."""
-    _readers.append(reader)
-    return reader
-
-
 def aggregate(
     names: str, least: int, most: int, signature: str, example: str, *, note: str = ""
 ) -> Callable[[Rule], Rule]:
@@ -173,6 +161,8 @@ def _without_window(e: Expressions, node: exp.Anonymous) -> Typed:
 )
 def call(e: Expressions, whole: exp.Expr) -> Typed:
     """An aggregate or window function with all that follows it."""
+    from thresher.sql.windows import read_window
+
     found = _read(e, whole)
     name = found.name
     functions = WINDOW_FUNCTIONS if isinstance(whole, exp.Window) and name in WINDOW_FUNCTIONS else AGGREGATES
@@ -184,8 +174,7 @@ def call(e: Expressions, whole: exp.Expr) -> Typed:
     _check_arguments(e, found, rule)
     if isinstance(whole, exp.Window):
         _check_window(e, found, functions is WINDOW_FUNCTIONS)
-        for reader in _readers:
-            reader(e, whole, found)
+        read_window(e, whole, found)
     value = rule.rule(e, found)
     return replace(value, is_window=True) if isinstance(whole, exp.Window) else value
 
@@ -252,103 +241,6 @@ def _check_window(e: Expressions, found: Call, is_ranking: bool) -> None:
         e.wrong(found.whole, "DISTINCT over a window. Number the first row of each value in a subquery instead.")
     if is_ranking and found.condition is not None:
         e.wrong(found.whole, f"{found.name} takes no FILTER.")
-
-
-def numeric(e: Expressions, call: Call, position: int = 0, *, is_total: bool = False) -> Typed:
-    """An argument that is a number; text and NULL become double, as Spark converts them.
-
-    Of intervals and timestamps there are totals (sum and average) alone.
-    """
-    node = call.nodes[position]
-    value = e.expr(node)
-    if value.kind in (kinds.STRING, kinds.VOID):
-        return e.cast(value, kinds.DOUBLE)
-    if is_total and value.kind == TIMESTAMP:
-        return e.cast(value, kinds.DOUBLE)
-    if isinstance(value.kind, kinds.Interval):
-        if is_total:
-            return value
-        e.refuse(node, f"{call.name} of an {kinds.in_spark(value.kind)}", "extract its seconds or months")
-    if not kinds.is_number(value.kind):
-        e.wrong(node, f"{call.name} of a {kinds.in_spark(value.kind)}; expected a number.")
-    return value
-
-
-def as_double(value: Typed) -> str:
-    """A number as double."""
-    return value.sql if value.kind == kinds.DOUBLE else f"CAST({value.sql} AS DOUBLE)"
-
-
-def constant(node: exp.Expr) -> Decimal | None:
-    """The number that a constant expression is: digits, a sign, a cast of digits, a sum of such. None for others."""
-    try:
-        match node:
-            case exp.Literal():
-                return Decimal(str(node.this).strip())
-            case exp.Paren() | exp.Cast():
-                return constant(node.this)
-            case exp.Neg():
-                value = constant(node.this)
-                return -value if value is not None else None
-            case exp.Add() | exp.Sub() | exp.Mul():
-                left, right = constant(node.this), constant(node.expression)
-                if left is None or right is None:
-                    return None
-                return (
-                    left + right
-                    if isinstance(node, exp.Add)
-                    else left - right
-                    if isinstance(node, exp.Sub)
-                    else left * right
-                )
-    except InvalidOperation:
-        return None
-    return None
-
-
-# Functions whose result does not depend on the order of an array's elements, and those that keep it that way.
-_ORDER_FREE = (
-    *("sort_array", "size", "cardinality", "array_size", "array_contains", "array_min", "array_max"),
-    *("exists", "forall", "arrays_overlap"),
-)
-_PASSING = ("array_distinct", "array_compact", "array_remove", "flatten", "coalesce", "nvl", "filter", "transform")
-
-
-def is_order_free(call: Call) -> bool:
-    """Whether what takes the array of this call gives the same for any order of its elements."""
-    node = call.whole
-    while isinstance(parent := node.parent, exp.Anonymous | exp.Paren):
-        if isinstance(parent, exp.Anonymous):
-            name = parent.name.lower()
-            if node is not parent.expressions[0] or _counts_elements(parent):
-                return False
-            if name in _ORDER_FREE or (name == "array_sort" and len(parent.expressions) == 1):
-                return True
-            if name not in _PASSING:
-                return False
-        node = parent
-    return False
-
-
-def _counts_elements(node: exp.Anonymous) -> bool:
-    """Whether a lambda of this function takes the position of an element, too."""
-    return any(isinstance(part, exp.Lambda) and len(part.expressions) > 1 for part in node.expressions)
-
-
-def agreed(call: Call, value: Typed, result: str, *, with_nulls: bool, remedy: str) -> str:
-    """A result that depends on the order of the rows, where they all have one value; else an error.
-
-    Spark promises no order, so that only rows which agree give the same on both engines.
-    """
-    low, high = call.run("min", value.sql, distinct=False), call.run("max", value.sql, distinct=False)
-    condition = f"{low} IS NOT DISTINCT FROM {high}"
-    if with_nulls:
-        rows = call.run("count", "*", distinct=False)
-        condition += f" AND {call.run('count', value.sql, distinct=False)} IN (0, {rows})"
-    words = kinds.text_literal(
-        f"not proven equal to Spark: {call.name} of rows that differ, whose order is not fixed: {remedy}"
-    )
-    return f"CASE WHEN {condition} THEN {result} ELSE error({words}) END"
 
 
 def normalised(e: Expressions, value: Typed) -> str:

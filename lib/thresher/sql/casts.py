@@ -121,7 +121,7 @@ def convert(e: Expressions, node: exp.Expr, value: Typed, kind: pa.DataType, *, 
     what = f"cast({kinds.in_spark(value.kind)} as {kinds.in_spark(kind)})"
     if _has_interval(value.kind) or _has_interval(kind):
         e.refuse(node, what)
-    sql = Conversion(e, is_try).of(value.sql, value.kind, kind)
+    sql = Conversion(is_try).of(value.sql, value.kind, kind)
     if sql is None:
         e.wrong(node, f"{what} is no conversion that Spark has.")
     name = value.name if isinstance(node, exp.Cast) and isinstance(node.this, exp.Column) else None

@@ -3,10 +3,11 @@
 from sqlglot import exp
 
 from thresher.sql import kinds
-from thresher.sql.aggregates import Call, aggregate, agreed, order_items
+from thresher.sql.aggregates import Call, aggregate, order_items
 from thresher.sql.allowed import MACROS
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.nested import sort_key
+from thresher.sql.row_order import agreed
 
 MACROS.update(
     {

@@ -3,10 +3,11 @@
 from sqlglot import exp
 
 from thresher.sql import kinds
-from thresher.sql.aggregates import Call, aggregate, agreed, is_order_free, order_items
+from thresher.sql.aggregates import Call, aggregate, order_items
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.lambdas import each
 from thresher.sql.nested import has_map
+from thresher.sql.row_order import agreed, is_order_free
 
 
 @aggregate(

@@ -1,11 +1,13 @@
 """Comparisons, the logic of three values, CASE, and the functions that choose between values."""
 
-from functools import partial
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
 
 from sqlglot import exp
 
 from thresher.sql import kinds, nested
-from thresher.sql.allowed import construct, function
+from thresher.sql.allowed import MACROS, construct, function
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.operators import named, operands
 
@@ -73,13 +75,59 @@ def _comparison(e: Expressions, node: exp.Binary) -> Typed:
 )
 def _connector(e: Expressions, node: exp.Connector) -> Typed:
     sign = _SIGNS[type(node)]
-    left, right = (e.boolean(side, f"an operand of {sign}") for side in (node.this, node.expression))
-    return Typed(
-        f"({left.sql} {sign} {right.sql})",
-        kinds.BOOL,
-        named(left, sign, right),
-        is_window=left.is_window or right.is_window,
-    )
+    nodes = list(_operands(node, type(node)))
+    values = [e.boolean(side, f"an operand of {sign}") for side in nodes]
+    is_window = any(value.is_window for value in values)
+    return Typed(_in_turn(sign, nodes, [value.sql for value in values]), kinds.BOOL, is_window=is_window)
+
+
+def _operands(node: exp.Expr, kind: type[exp.Expr]) -> Iterator[exp.Expr]:
+    """The operands of a chain of ANDs, or of ORs, from left to right."""
+    if type(node.unnest()) is kind:
+        yield from _operands(node.unnest().this, kind)
+        yield from _operands(node.unnest().expression, kind)
+    else:
+        yield node
+
+
+def _in_turn(sign: str, nodes: Sequence[exp.Expr], parts: Sequence[str]) -> str:
+    """The chain, with what may raise looked at only where what stands before it leaves the matter open, as in Spark.
+
+    DuckDB looks at all operands in any order. What cannot raise stays outside, where DuckDB finds its joins and filters;
+    so does the equality of two columns, which is a join.
+    """
+    guarded = [
+        at > 0 and may_raise(sql) and not (isinstance(node, exp.EQ) and _joins(node))
+        for at, (node, sql) in enumerate(zip(nodes, parts, strict=True))
+    ]
+    plain = f" {sign} ".join(sql for sql, is_guarded in zip(parts, guarded, strict=True) if not is_guarded)
+    if not any(guarded):
+        return f"({plain})"
+    last = max(at for at, is_guarded in enumerate(guarded) if is_guarded)
+    settled = "FALSE" if sign == "AND" else "TRUE"
+    tests = " ".join(f"WHEN {sql} IS {settled} THEN {settled}" for sql in parts[:last])
+    return f"({plain} {sign} CASE {tests} ELSE {f' {sign} '.join(parts[: last + 1])} END)"
+
+
+def _joins(node: exp.EQ) -> bool:
+    return all(side.find(exp.Column) is not None for side in (node.this, node.expression))
+
+
+@cache
+def _raising() -> re.Pattern[str]:
+    """A call of error(), or of a macro that may call it."""
+    found = {"error"}
+    while True:
+        calls = re.compile(rf"\b({'|'.join(found)})\(")
+        more = {signature.partition("(")[0] for signature, body in MACROS.items() if calls.search(body)}
+        if more <= found:
+            return calls
+        found |= more
+
+
+def may_raise(sql: str) -> bool:
+    """Whether an expression may raise for some value (overflow aside)."""
+    return _raising().search(sql) is not None
 
 
 @_conditions(exp.Not, parts="this", signature="NOT a", note="Booleans only.", example="SELECT NOT true AS a")

@@ -5,6 +5,7 @@ Spark refuses.
 """
 
 import re
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,11 +13,12 @@ import pyarrow as pa
 
 from thresher.sql import kinds, number_reading, number_text, time_reading  # noqa: F401 - they register their macros
 from thresher.sql.allowed import MACROS, arrow_function
-from thresher.sql.expressions import Expressions
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 
 _INSTANTS = (kinds.DATE, TIMESTAMP, TIMESTAMP_NTZ)
 _FLOATING = (kinds.FLOAT, kinds.DOUBLE)
+# What costs next to nothing: a name, a text, their cast.
+_SIMPLE = re.compile(r"""(?:CAST\()?(?:[\w."]+|'[^']*')(?: AS [\w(), ]+\))?""")
 
 MACROS.update(
     {
@@ -42,9 +44,6 @@ MACROS.update(
             "CASE WHEN x = 9223372036854775808 THEN 9223372036854775807 "
             "WHEN is_try THEN TRY_CAST(x AS BIGINT) ELSE CAST(x AS BIGINT) END"
         ),
-        "spark_number_of_double(x, is_try)": (  # NULL for what is no number, even in ANSI mode
-            "CASE WHEN NOT isnan(x) AND NOT isinf(x) THEN spark_number_text(spark_double_text(x), is_try) END"
-        ),
         "spark_instant(micros)": (
             "CASE WHEN micros BETWEEN -62135596800000000 AND 253402300799999999 "
             "THEN make_timestamptz(CAST(micros AS BIGINT)) WHEN micros IS NOT NULL "
@@ -69,7 +68,6 @@ MACROS.update(
 class Conversion:
     """The ways from type to type, for a cast or a try_cast."""
 
-    e: Expressions
     is_try: bool
 
     def of(self, sql: str, old: pa.DataType, new: pa.DataType) -> str | None:
@@ -95,34 +93,42 @@ class Conversion:
     def _cast(self, sql: str, new: pa.DataType) -> str:
         return f"{'TRY_CAST' if self.is_try else 'CAST'}({sql} AS {kinds.in_duckdb(new)})"
 
-    def _macro(self, name: str, sql: str) -> str:
-        return f"{name}({sql}, {'true' if self.is_try else 'false'})"
+    def _macro(self, name: str, sql: str, *, knows_try: bool = False) -> str:
+        """A macro over a value, which it names several times."""
+        is_try = (", true" if self.is_try else ", false") if knows_try else ""
+        return str(self._once(sql, lambda value: f"{name}({value}{is_try})"))
+
+    def _once(self, sql: str, make: Callable[[str], str | None]) -> str | None:
+        """What is made of a value that is named several times, and computed once."""
+        if _SIMPLE.fullmatch(sql):
+            return make(sql)
+        name = _variable(sql)
+        made = make(name)
+        return f"list_extract(list_transform([{sql}], lambda {name}: {made}), 1)" if made is not None else None
+
+    def _unless_null(self, sql: str, make: Callable[[str], str | None]) -> str | None:
+        def guarded(value: str) -> str | None:
+            made = make(value)
+            return f"CASE WHEN {value} IS NOT NULL THEN {made} END" if made is not None else None
+
+        return self._once(sql, guarded)
 
     def _null(self, sql: str, new: pa.DataType) -> str:
         if kinds.is_atomic(new):
             return f"CAST({sql} AS {kinds.in_duckdb(new)})"
         return f"CASE WHEN {sql} IS NULL THEN CAST(NULL AS {kinds.in_duckdb(new)}) END"
 
-    def _once(self, sql: str, make: Callable[[str], str | None]) -> str | None:
-        """What is made of a nested value, NULL for NULL; the value is computed once though it is named several times."""
-        is_name = re.fullmatch(r'[\w."]+', sql) is not None
-        name = sql if is_name else self._variable()
-        made = make(name)
-        if made is None:
-            return None
-        text = f"CASE WHEN {name} IS NOT NULL THEN {made} END"
-        return text if is_name else f"list_extract(list_transform([{sql}], lambda {name}: {text}), 1)"
-
     def _from_text(self, sql: str, new: pa.DataType) -> str | None:
         if new in kinds.INTEGERS:
-            return self._cast(self._macro("spark_integer_text", sql), new)
+            return self._cast(self._macro("spark_integer_text", sql, knows_try=True), new)
         if kinds.is_decimal(new):
-            return self._cast(self._macro("spark_number_text", sql), new)
-        if new in (*_FLOATING, kinds.BOOL):
-            return self._macro(f"spark_{kinds.in_spark(new)}_of_text", sql)
-        if new in _INSTANTS:
-            return self._cast(self._macro(f"spark_{kinds.in_spark(new)}_of_text", sql), new)
-        return f"encode({sql})" if new == kinds.BINARY else None
+            return self._cast(self._macro("spark_number_text", sql, knows_try=True), new)
+        if new == kinds.BINARY:
+            return f"encode({sql})"
+        if new not in (*_FLOATING, kinds.BOOL, *_INSTANTS):
+            return None
+        read = self._macro(f"spark_{kinds.in_spark(new)}_of_text", sql, knows_try=True)
+        return self._cast(read, new) if new in _INSTANTS else read
 
     def _from_boolean(self, sql: str, new: pa.DataType) -> str | None:
         if kinds.is_decimal(new):  # by way of an integer: DuckDB makes 0.1 of true as decimal(1,1)
@@ -144,20 +150,20 @@ class Conversion:
             return self._cast(f"trunc({sql})" if new in kinds.INTEGERS else sql, new)
         double = sql if old == kinds.DOUBLE else f"CAST({sql} AS DOUBLE)"
         if new in _FLOATING:
-            return double if new == kinds.DOUBLE else f"spark_float({sql})"
+            return double if new == kinds.DOUBLE else self._macro("spark_float", sql)
         if kinds.is_decimal(new):
-            return self._cast(self._macro("spark_number_of_double", double), new)
+            return self._cast(self._macro("spark_double_digits", double), new)
         if new == kinds.BIGINT:
-            return self._macro("spark_bigint", f"trunc({double})")
+            return self._macro("spark_bigint", f"trunc({double})", knows_try=True)
         return self._cast(f"trunc({double})", new)
 
     def _instant(self, sql: str, old: pa.DataType) -> str:
         """A number of seconds since 1970 as an instant."""
         if old in kinds.INTEGERS:
-            return f"spark_instant(CAST({sql} AS HUGEINT) * 1000000)"
+            return self._macro("spark_instant", f"CAST({sql} AS HUGEINT) * 1000000")
         if kinds.is_decimal(old):
-            return f"spark_instant_of_number({number_in_full(sql, old)})"
-        return self._macro("spark_instant_of_double", f"CAST({sql} AS DOUBLE)")
+            return self._macro("spark_instant_of_number", number_in_full(sql, old))
+        return self._macro("spark_instant_of_double", f"CAST({sql} AS DOUBLE)", knows_try=True)
 
     def _from_instant(self, sql: str, old: pa.DataType, new: pa.DataType) -> str | None:
         if new in _INSTANTS:
@@ -166,7 +172,7 @@ class Conversion:
             return None
         micros = f"epoch_us({sql})"
         if new in kinds.INTEGERS:
-            return self._cast(f"spark_seconds({micros})", new)
+            return self._cast(self._macro("spark_seconds", micros), new)
         if kinds.is_decimal(new):
             return self._cast(f"(CAST({micros} AS DECIMAL(18,0)) * CAST(0.000001 AS DECIMAL(7,6)))", new)
         seconds = f"(CAST({micros} AS DOUBLE) / 1000000)"
@@ -174,15 +180,15 @@ class Conversion:
 
     def _text(self, sql: str, old: pa.DataType) -> str:
         if old in (*_FLOATING, kinds.DATE, TIMESTAMP):
-            return f"spark_{kinds.in_spark(old)}_text({sql})"
+            return self._macro(f"spark_{kinds.in_spark(old)}_text", sql)
         if old == TIMESTAMP_NTZ:
-            return f"spark_timestamp_text(CAST({sql} AS TIMESTAMPTZ))"
+            return self._macro("spark_timestamp_text", f"CAST({sql} AS TIMESTAMPTZ)")
         if old == kinds.BINARY:
             return f"spark_text_of_bytes({sql})"
         if kinds.is_decimal(old):
             return number_in_full(sql, old)
         if not kinds.is_atomic(old):
-            return str(self._once(sql, lambda value: self._nested_text(value, old)))
+            return str(self._unless_null(sql, lambda value: self._nested_text(value, old)))
         return f"CAST({sql} AS VARCHAR)"
 
     def _nested_text(self, sql: str, old: pa.DataType) -> str:
@@ -190,8 +196,11 @@ class Conversion:
         if kinds.is_array(old):
             texts = self._texts(sql, old.value_type)
         elif kinds.is_map(old):
-            keys, values = self._texts(f"map_keys({sql})", old.key_type), self._texts(f"map_values({sql})", old.item_type)
-            pair = self._variable()
+            keys, values = (
+                self._texts(f"map_keys({sql})", old.key_type),
+                self._texts(f"map_values({sql})", old.item_type),
+            )
+            pair = _variable(keys)
             texts = f"list_transform(list_zip({keys}, {values}), lambda {pair}: {pair}[1] || ' -> ' || {pair}[2])"
         else:
             fields = [self._shown(_field(sql, n), field.type) for n, field in enumerate(old, 1)]
@@ -199,26 +208,23 @@ class Conversion:
         return f"'{opening}' || array_to_string({texts}, ', ') || '{closing}'"
 
     def _texts(self, sql: str, old: pa.DataType) -> str:
-        item = self._variable()
+        item = _variable(sql)
         return f"list_transform({sql}, lambda {item}: {self._shown(item, old)})"
 
     def _shown(self, sql: str, old: pa.DataType) -> str:
         return f"coalesce({self.of(sql, old, kinds.STRING)}, 'null')"
 
-    def _variable(self) -> str:
-        return f"item{next(self.e.lambdas)}"
-
     def _nested(self, sql: str, old: pa.DataType, new: pa.DataType) -> str | None:
         if kinds.is_array(old) and kinds.is_array(new):
             return self._items(sql, old.value_type, new.value_type)
         if kinds.is_map(old) and kinds.is_map(new):
-            return self._once(sql, lambda value: self._map(value, old, new))
+            return self._unless_null(sql, lambda value: self._map(value, old, new))
         if kinds.is_struct(old) and kinds.is_struct(new) and len(old) == len(new):
-            return self._once(sql, lambda value: self._struct(value, old, new))
+            return self._unless_null(sql, lambda value: self._struct(value, old, new))
         return None
 
     def _items(self, sql: str, old: pa.DataType, new: pa.DataType) -> str | None:
-        item = self._variable()
+        item = _variable(sql)
         converted = self.of(item, old, new)
         word = f"{kinds.in_duckdb(new)}[]"
         if converted in (None, item):
@@ -260,6 +266,11 @@ def _texts_of_bytes(values: pa.Array) -> pa.Array:
         raise ValueError("not proven equal to Spark: text of bytes that are no UTF-8") from None
 
 
+def _variable(sql: str) -> str:
+    """A name for a lambda over this value: the same for the same text, so that GROUP BY finds it again."""
+    return f"v{zlib.crc32(sql.encode()):08x}"
+
+
 def _field(sql: str, number: int) -> str:
     return f"struct_extract_at({sql}, {number})"
 
@@ -271,4 +282,4 @@ def number_in_full(sql: str, old: pa.DataType) -> str:
     # DuckDB leaves out the zero before the point where the type has no room for it.
     if old.precision < kinds.MAX_PRECISION:
         return f"CAST(CAST({sql} AS DECIMAL({old.precision + 1},{old.scale})) AS VARCHAR)"
-    return f"regexp_replace(CAST({sql} AS VARCHAR), '^(-?)[.]', '\\1' || '0.')"
+    return f"regexp_replace(CAST({sql} AS VARCHAR), '^(-?)[.]', '\\10.')"

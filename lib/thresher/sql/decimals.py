@@ -12,12 +12,9 @@ from thresher.sql import kinds, wide_decimals
 from thresher.sql.allowed import MACROS
 from thresher.sql.expressions import Expressions, Typed
 
-# A whole number of this many digits can be added to another one of that size in a HUGEINT.
-_ROOM = 37
 _IN_64_BITS = 18
 _LEAST_ROOM = 2
-# What costs next to nothing where it is said twice: columns and literals, their sums and products.
-_PLAIN = re.compile(
+_CHEAP = re.compile(
     r"""(?:\w+\."(?:[^"]|"")*"|'[-0-9.]+'|\b(?:CAST|AS|DECIMAL|INTEGER|BIGINT|SMALLINT|TINYINT)\b|\d+|[-+*(), ])*"""
 )
 
@@ -76,6 +73,11 @@ def _decimal(value: Typed) -> pa.DataType:
     return kinds.as_decimal(value.kind, value.literal if value.kind != kinds.TINYINT else None)
 
 
+def is_cheap(value: Typed) -> bool:
+    """Whether it may be said several times: nothing but columns and literals, their sums and products."""
+    return not value.is_window and _CHEAP.fullmatch(value.sql) is not None
+
+
 def negates_exactly(kind: pa.DataType) -> bool:
     """Whether Spark's negative keeps all digits; from 35 on it rounds."""
     return bool(kind.precision <= wide_decimals.NEGATED_DIGITS)
@@ -90,10 +92,8 @@ def negative(e: Expressions, value: Typed) -> str:
 
 def _native(e: Expressions, sign: str, left: Typed, right: Typed, kind: pa.DataType) -> str | None:
     """The computation in DuckDB's own types; None where they do not hold each step of it."""
-    if sign == "*":
+    if sign in ("*", "/", "div"):
         return None
-    if sign == "/":
-        return _quotient(left, right, kind)
     scale = max(left.kind.scale, right.kind.scale)
     digits = max(left.kind.precision - left.kind.scale, right.kind.precision - right.kind.scale) + scale
     if digits > kinds.MAX_PRECISION:
@@ -106,9 +106,6 @@ def _native(e: Expressions, sign: str, left: Typed, right: Typed, kind: pa.DataT
             shared = kind  # else DuckDB's sum has one digit more than its operands, as Spark's has
         return f"CAST(({e.cast(left, shared).sql} {sign} {e.cast(right, shared).sql}) AS {kinds.in_duckdb(kind)})"
     one, other = e.cast(left, shared), e.cast(right, shared)
-    if sign == "div":
-        fits = digits + scale <= _ROOM
-        return f"spark_lowest_64_bits(spark_div({unscaled(one)}, {unscaled(other)}))" if fits else None
     sql = f"spark_remainder({one.sql}, {other.sql})"
     if sign == "pmod":
         if digits == kinds.MAX_PRECISION:
@@ -157,25 +154,8 @@ def _narrowed(value: Typed) -> tuple[str, str, str]:
     """A value in 64 bits (empty: there is none), the condition for it, and the value in any case."""
     if isinstance(value, Product) and value.sql.strip("()") == value.made.strip("()"):
         return value.narrow, value.fits, value.wide
-    is_plain = value.kind.precision <= _IN_64_BITS and not value.is_window and _PLAIN.fullmatch(value.sql)
-    return value.sql if is_plain else "", "", value.sql
-
-
-def _quotient(left: Typed, right: Typed, kind: pa.DataType) -> str | None:
-    """All digits of both as whole numbers, which are divided and rounded once."""
-    a, b = left.kind, right.kind
-    shift = kind.scale + b.scale - a.scale
-    if shift < 0 or max(a.precision + shift, b.precision, a.precision + a.scale, b.precision + b.scale) > _ROOM:
-        return None
-    return scaled(f"spark_divide_whole({unscaled(left)} * {10**shift}::HUGEINT, {unscaled(right)})", kind).sql
-
-
-def unscaled(value: Typed) -> str:
-    """All digits of a decimal as a whole number; precision and scale together must not pass 38."""
-    if not value.kind.scale:
-        return f"CAST({value.sql} AS HUGEINT)"
-    unit = roomy(pa.decimal128(value.kind.scale + 1, 0))
-    return f"CAST({value.sql} * CAST({10**value.kind.scale} AS {kinds.in_duckdb(unit)}) AS HUGEINT)"
+    is_narrow = value.kind.precision <= _IN_64_BITS and is_cheap(value)
+    return value.sql if is_narrow else "", "", value.sql
 
 
 def roomy(kind: pa.DataType) -> pa.DataType:

@@ -100,7 +100,8 @@ def _decode_case(e: Expressions, node: exp.DecodeCase) -> Typed:
     default = rest[-1] if len(rest) % 2 else None
     keys, _ = e.common(node, [e.expr(subject), *(e.expr(key) for key, _ in pairs)], "decode")
     results = [e.expr(value) for _, value in pairs]
-    results.append(e.expr(default) if default is not None else Typed("NULL", kinds.VOID))
+    # Without a default Spark takes a NULL of type string, which takes part in the common type.
+    results.append(e.expr(default) if default is not None else Typed("CAST(NULL AS VARCHAR)", kinds.STRING))
     values, kind = e.common(node, results, "decode")
     branches = " ".join(
         f"WHEN {keys[0].sql} IS NOT DISTINCT FROM {key.sql} THEN {value.sql}"

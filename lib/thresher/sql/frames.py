@@ -8,7 +8,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from thresher.sql import kinds
-from thresher.sql.aggregates import constant
+from thresher.sql.arguments import constant
 from thresher.sql.expressions import Expressions, Typed
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 

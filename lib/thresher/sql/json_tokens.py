@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from thresher.sql.unproven import Unproven
 
-# Tokens; values are told apart by their first letter only where it matters.
+# The tokens.
 NAME, TEXT, INTEGER, REAL, TRUE, FALSE, NULL = "name", "text", "integer", "real", "true", "false", "null"
 OBJECT, ARRAY, END_OBJECT, END_ARRAY = "{", "[", "}", "]"
 
@@ -22,6 +22,9 @@ _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "/"
 _WORDS = {"t": ("true", TRUE), "f": ("false", FALSE), "n": ("null", NULL)}
 _PLAIN_TEXT = {'"': re.compile(r'[^"\\\x00-\x1f]*'), "'": re.compile(r"[^'\\\x00-\x1f]*")}
 _HEX = re.compile(r"[0-9a-fA-F]")
+_DIGITS = re.compile(r"[0-9]*")
+_NUMBER_TAIL = re.compile(r"(?:\.[0-9]*)?(?:[eE][+-]?[0-9]*)?")
+_LINE_END = re.compile(r"[\r\n]")
 
 
 class BadJson(ValueError):
@@ -168,7 +171,7 @@ class Tokens:
         if kind not in "/*":
             self._bad("a slash")
         if kind == "/":
-            found = re.compile(r"[\r\n]").search(self.text, self.at)
+            found = _LINE_END.search(self.text, self.at)
             self.at = found.end() if found else len(self.text)
             return
         end = self.text.find("*/", self.at)
@@ -292,8 +295,8 @@ class Tokens:
                 return self._signed("-", c)
         end = _DIGITS.match(self.text, self.at).end()  # type: ignore[union-attr]
         is_slow = c == "0" or self._reaches_end(end)
-        if c == "0":
-            end = self._leading_zeros(end)
+        if c == "0" and end > self.at and not self.tolerance.leading_zeros:
+            self._bad("a leading zero")
         token = INTEGER
         mark = self.text[end : end + 1]
         self.at = end
@@ -323,11 +326,6 @@ class Tokens:
         found = _NUMBER_TAIL.match(self.text, end)
         return found is not None and found.end() == len(self.text)
 
-    def _leading_zeros(self, end: int) -> int:
-        if end > self.at and not self.tolerance.leading_zeros:
-            self._bad("a leading zero")
-        return end
-
     def _some_digits(self, start: int, after_error: int, *, is_slow: bool) -> int:
         """The end of one or more digits; Jackson's fast way stays behind the point or e where there are none."""
         end = _DIGITS.match(self.text, start).end()  # type: ignore[union-attr]
@@ -336,10 +334,6 @@ class Tokens:
             self._bad("a number without digits")
         self.at = after_error
         return end
-
-
-_DIGITS = re.compile(r"[0-9]*")
-_NUMBER_TAIL = re.compile(r"(?:\.[0-9]*)?(?:[eE][+-]?[0-9]*)?")
 
 
 def _is_identifier_part(c: str) -> bool:

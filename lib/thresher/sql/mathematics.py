@@ -100,10 +100,17 @@ def _doubles(e: Expressions, node: exp.Anonymous) -> list[str]:
 )
 @_numbers("degrees radians", 1, 1, "degrees(a), radians(a)", "SELECT degrees(pi()) AS a")
 @_numbers("rint", 1, 1, "rint(a)", "SELECT rint(2.5) AS a", note="Double; half to even.")
-@_numbers("sign signum", 1, 1, "sign(a), signum(a)", "SELECT sign(-2) AS a", note="-1.0, 0.0 or 1.0.")
 def _of_one(e: Expressions, node: exp.Anonymous) -> Typed:
-    name = {"signum": "sign"}.get(node.name.lower(), node.name.lower())
+    name = node.name.lower()
     return Typed(f"{'' if name in _PLAIN else 'spark_'}{name}({_doubles(e, node)[0]})", kinds.DOUBLE)
+
+
+@_numbers("sign signum", 1, 1, "sign(a), signum(a)", "SELECT sign(-2) AS a", note="-1.0, 0.0 or 1.0; also intervals.")
+def _sign(e: Expressions, node: exp.Anonymous) -> Typed:
+    value = e.expr(node.expressions[0])
+    if isinstance(value.kind, kinds.Interval):
+        return Typed(f"spark_sign(CAST({value.sql} AS DOUBLE))", kinds.DOUBLE)
+    return Typed(f"spark_sign({e.coerce(node, value, kinds.DOUBLE, 'the argument of sign').sql})", kinds.DOUBLE)
 
 
 @_numbers("pow power", 2, 2, "pow(a, b), power(a, b)", "SELECT pow(2, 10) AS a", note="Double.")

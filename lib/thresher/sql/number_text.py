@@ -8,7 +8,7 @@ retold here (Steele & White's, with Java's limits); DuckDB writes the everyday o
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any
+from decimal import Decimal
 
 import pyarrow as pa
 
@@ -16,15 +16,15 @@ from thresher.sql.allowed import MACROS, arrow_function
 
 # Between these limits Java writes no exponent, and DuckDB's text is Java's, unless the number lies halfway between two
 # decimals as short as can be: few digits or a fraction of many bits rule that out.
-_PLAIN = "abs(x) >= 1e-3 AND abs(x) < 1e7"
-
-MACROS["spark_double_text(x)"] = (
-    f"CASE WHEN {_PLAIN} AND (length(CAST(x AS VARCHAR)) <= 16 OR x * 1048576 <> floor(x * 1048576)) "
-    "THEN CAST(x AS VARCHAR) ELSE spark_double_text_any(x) END"
+_EVERYDAY = (
+    "abs(x) >= 1e-3 AND abs(x) < 1e7 AND (length(CAST(x AS VARCHAR)) <= {length} OR x * 1048576 <> floor(x * 1048576))"
 )
+_DOUBLE = _EVERYDAY.format(length=16)
+
+MACROS["spark_double_text(x)"] = f"CASE WHEN {_DOUBLE} THEN CAST(x AS VARCHAR) ELSE spark_double_text_any(x) END"
+MACROS["spark_double_digits(x)"] = f"CASE WHEN {_DOUBLE} THEN CAST(x AS VARCHAR) ELSE spark_double_digits_any(x) END"
 MACROS["spark_float_text(x)"] = (
-    f"CASE WHEN {_PLAIN} AND length(CAST(x AS VARCHAR)) <= 7 THEN CAST(x AS VARCHAR) "
-    "ELSE spark_float_text_any(x) END"
+    f"CASE WHEN {_EVERYDAY.format(length=7)} THEN CAST(x AS VARCHAR) ELSE spark_float_text_any(x) END"
 )
 
 
@@ -33,12 +33,17 @@ def _double_texts(numbers: pa.Array) -> pa.Array:
     return _texts(numbers, double_text)
 
 
+@arrow_function("spark_double_digits_any", ["DOUBLE"], "VARCHAR")
+def _double_digits(numbers: pa.Array) -> pa.Array:
+    return _texts(numbers, double_digits)
+
+
 @arrow_function("spark_float_text_any", ["FLOAT"], "VARCHAR")
 def _float_texts(numbers: pa.Array) -> pa.Array:
     return _texts(numbers, float_text)
 
 
-def _texts(numbers: pa.Array, text: Callable[[float], str]) -> pa.Array:
+def _texts(numbers: pa.Array, text: Callable[[float], str | None]) -> pa.Array:
     return pa.array([None if x is None else text(x) for x in numbers.to_pylist()], pa.string())
 
 
@@ -51,6 +56,15 @@ def double_text(x: float) -> str:
     if 1e-300 < abs(x) < 2.0**53 and math.frexp(x)[0] not in (0.5, -0.5):
         return _formed(x, *_shortest(repr(abs(x))))
     return _special(x) or _formed(x, *_digits(*_bits(abs(x), 53, -1074)))
+
+
+def double_digits(x: float) -> str | None:
+    """The same digits without an exponent, None for what is no number.
+
+    >>> double_digits(1.5e10), double_digits(1e-8), double_digits(float("nan"))
+    ('15000000000', '0.000000010', None)
+    """
+    return f"{Decimal(double_text(x)):f}" if math.isfinite(x) else None
 
 
 def float_text(x: float) -> str:

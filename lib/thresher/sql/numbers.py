@@ -18,6 +18,10 @@ _numbers = partial(function, group="Numbers")
 _DECIMALS = {kinds.FLOAT: pa.decimal128(14, 7), kinds.DOUBLE: pa.decimal128(30, 15)}
 _ANY_DECIMAL = pa.decimal128(38, 18)
 
+# Up to so many digits DuckDB rounds a double as Spark does, but for ties and what is near to one.
+_FAST_DIGITS = 15
+MACROS["spark_is_no_tie(x)"] = "x < 1e15 AND abs(x - floor(x) - 0.5e0) > x * 1e-15"
+
 MACROS.update(
     {
         f"spark_{name}_of_double(x)": (  # as Java casts to long: to the nearest, and NaN to 0
@@ -91,6 +95,10 @@ def _round(e: Expressions, node: exp.Anonymous) -> Typed:
         return _in_digits(e, node, name, value, digits)
     if value.kind not in kinds.INTEGERS:
         made = e.function(rounding.of_floating(name, value.kind, digits))
+        if value.kind == kinds.DOUBLE and 0 <= digits <= _FAST_DIGITS and decimals.is_cheap(value):
+            is_sure = f"spark_is_no_tie(abs({value.sql}) * 1e{digits})"
+            sql = f"CASE WHEN {is_sure} THEN round({value.sql}, {digits}) + 0e0 ELSE {made}({value.sql}) END"
+            return Typed(sql, value.kind)
         return Typed(f"{made}({value.sql})", value.kind)
     if digits >= 0:
         return value

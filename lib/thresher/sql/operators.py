@@ -13,15 +13,9 @@ from thresher.sql.basics import number
 from thresher.sql.casts import convert, negative_literal
 from thresher.sql.expressions import Expressions, Typed
 
-PREDICATES = (
-    exp.EQ,
-    exp.NEQ,
-    exp.LT,
-    exp.LTE,
-    exp.GT,
-    exp.GTE,
-    exp.NullSafeEQ,
-    exp.NullSafeNEQ,
+_COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ)
+_PREDICATES = (
+    *_COMPARISONS,
     exp.In,
     exp.Between,
     exp.Like,
@@ -52,6 +46,7 @@ MACROS.update(
         ),
         # The positive remainder from the remainder r: Java's int and long wrap around on the way.
         "spark_pmod(r, b)": "CASE WHEN r < 0 THEN (r + b) % b ELSE r END",
+        "spark_pmod_short(r, b)": "CASE WHEN r < 0 THEN (r::INTEGER + b) % b ELSE r END",
         "spark_pmod_int(r, b)": "CASE WHEN r < 0 THEN spark_lowest_32_bits(r::BIGINT + b) % b ELSE r END",
         "spark_pmod_bigint(r, b)": "CASE WHEN r < 0 THEN spark_lowest_64_bits(r::HUGEINT + b) % b ELSE r END",
         "spark_lowest_32_bits(a)": "CAST(((a + 2147483648) & 4294967295) - 2147483648 AS INTEGER)",
@@ -65,7 +60,8 @@ MACROS.update(
 def operands(e: Expressions, node: exp.Binary) -> tuple[Typed, Typed]:
     """Both sides of an operator. A bare condition is refused as one: sqlglot and Spark would group it differently."""
     for side in (node.this, node.expression):
-        if isinstance(side, PREDICATES):
+        is_chain = side is node.this and isinstance(node, _COMPARISONS) and isinstance(side, _COMPARISONS)
+        if isinstance(side, _PREDICATES) and not is_chain:
             e.refuse(side, "a condition as an operand without parentheses", "put it in parentheses")
     return e.expr(node.this), e.expr(node.expression)
 
@@ -232,7 +228,7 @@ def _of_integers(e: Expressions, sign: str, left: Typed, right: Typed, *, is_try
     if sign in ("%", "pmod"):
         sql = f"({one} % {other})" if is_safe else f"spark_whole_remainder({one}, {other})"
         if sign == "pmod":
-            name = {kinds.INT: "spark_pmod_int", kinds.BIGINT: "spark_pmod_bigint"}.get(kind, "spark_pmod")
+            name = {kinds.INT: "spark_pmod_int", kinds.BIGINT: "spark_pmod_bigint"}.get(kind, "spark_pmod_short")
             sql = f"CAST({name}({sql}, {other}) AS {kinds.in_duckdb(kind)})"
         return Typed(sql, kind)
     if sign == "div" and is_safe:

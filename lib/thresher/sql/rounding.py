@@ -40,10 +40,8 @@ def _word(digits: int) -> str:
 
 
 def _decimals(name: str, dropped: int, unit: int, result: pa.DataType, column: pa.Array) -> pa.Array:
-    found = [
-        None if x is None else checked(_dropped(name, x, 10**dropped) * unit, result, False) for x in whole(column)
-    ]
-    return from_whole(found, result)
+    found = [None if x is None else _dropped(name, x, 10**dropped) * unit for x in whole(column)]
+    return from_whole(checked(found, result), result)
 
 
 def _dropped(name: str, x: int, unit: int) -> int:

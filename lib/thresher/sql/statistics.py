@@ -3,8 +3,9 @@
 import pyarrow as pa
 
 from thresher.sql import kinds
-from thresher.sql.aggregates import Call, aggregate, as_double, numeric
+from thresher.sql.aggregates import Call, aggregate
 from thresher.sql.allowed import arrow_function
+from thresher.sql.arguments import as_double, numeric
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.totals import average
 

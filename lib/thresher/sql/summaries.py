@@ -6,8 +6,9 @@ import pyarrow as pa
 from sqlglot import exp
 
 from thresher.sql import kinds
-from thresher.sql.aggregates import Call, aggregate, constant, normalised, numeric
+from thresher.sql.aggregates import Call, aggregate, normalised
 from thresher.sql.allowed import MACROS, arrow_function
+from thresher.sql.arguments import constant, numeric
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.nested import has_map
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ

@@ -4,8 +4,9 @@ import pyarrow as pa
 from sqlglot import exp
 
 from thresher.sql import kinds
-from thresher.sql.aggregates import Call, aggregate, as_double, numeric
+from thresher.sql.aggregates import Call, aggregate
 from thresher.sql.allowed import MACROS
+from thresher.sql.arguments import as_double, numeric
 from thresher.sql.decimals import scaled
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.nested import sort_key

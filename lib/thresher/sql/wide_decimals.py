@@ -1,8 +1,8 @@
 """Decimals whose exact result does not fit 38 digits on the way: computed with more digits, rounded once as Spark does.
 
-Sums and products by Arrow in 256 bits, all else in whole numbers of Python: slow beside DuckDB's own decimals, but three
-times as fast as DuckDB's division of 128-bit numbers. Also two habits of Spark's: the negative of a decimal keeps 34
-digits, and a whole quotient beyond a bigint keeps its lowest 64 bits.
+Sums and products by Arrow in 256 bits, all else in whole numbers of Python: slow beside DuckDB's own decimals, but
+three times as fast as DuckDB's division of 128-bit numbers. Also two habits of Spark's: the negative of a decimal keeps
+34 digits, and a whole quotient beyond a bigint keeps its lowest 64 bits.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,19 +49,17 @@ def _at_once(
     left: pa.Array,
     right: pa.Array,
 ) -> pa.Array:
-    """All rows together; one by one where a row overflows, which finds out which one."""
-    # One digit less than it may have, so that the product of two fits.
-    widths = [min(column.type.precision, _MOST_DIGITS // 2 - 1) for column in (left, right)]
+    """All rows together; one by one where that overflows, which finds out whether the result does."""
     try:
-        wide = [
-            column.cast(pa.decimal256(width, column.type.scale))
-            for column, width in zip((left, right), widths, strict=True)
-            if width >= column.type.scale
-        ]
-        rounded = pc.round(compute(*wide), kind.scale, round_mode="half_towards_infinity")
-        return rounded.cast(kind)
-    except (pa.ArrowInvalid, TypeError):
+        exact = compute(_in_256_bits(left), _in_256_bits(right))
+        return pc.round(exact, kind.scale, round_mode="half_towards_infinity").cast(kind)
+    except pa.ArrowInvalid:
         return by_one(left, right)
+
+
+def _in_256_bits(column: pa.Array) -> pa.Array:
+    # At most 37 digits, so that those of a product fit.
+    return column.cast(pa.decimal256(min(column.type.precision, _MOST_DIGITS // 2 - 1), column.type.scale))
 
 
 def _by_one(compute: _Compute, kind: pa.DataType, is_try: bool, left: pa.Array, right: pa.Array) -> pa.Array:

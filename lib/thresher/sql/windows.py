@@ -3,7 +3,8 @@
 from sqlglot import exp
 
 from thresher.sql import kinds
-from thresher.sql.aggregates import Call, constant, has_window, order_items, ordered, window_function, window_reader
+from thresher.sql.aggregates import Call, has_window, order_items, ordered, window_function
+from thresher.sql.arguments import constant
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.frames import Frame, frame, ranged
 from thresher.sql.nested import has_map
@@ -19,8 +20,7 @@ _OWN_FRAMES = {
 }
 
 
-@window_reader
-def _window(e: Expressions, node: exp.Window, call: Call) -> None:
+def read_window(e: Expressions, node: exp.Window, call: Call) -> None:
     """Read the window of a call: its partitions, order and frame."""
     spec = _definition(e, node)
     for part in (*(spec.args.get("partition_by") or []), spec.args.get("order")):
@@ -35,7 +35,7 @@ def _window(e: Expressions, node: exp.Window, call: Call) -> None:
         parts.append(f"PARTITION BY {', '.join(key.sql for key in keys)}")
     items = spec.args["order"].expressions if spec.args.get("order") else []
     if not items and call.name in _NEED_ORDER:
-        e.wrong(node, f"{call.name} over a window without ORDER BY. Order the window.")
+        e.wrong(node, f"{call.name} without ORDER BY in its window. Order the window.")
     order = order_items(e, items)
     written = spec.args.get("spec")
     framed = []

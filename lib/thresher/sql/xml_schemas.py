@@ -15,6 +15,7 @@ from thresher.sql.allowed import ArrowFunction
 from thresher.sql.expressions import Expressions
 from thresher.sql.json_functions import made_function, written_options
 from thresher.sql.type_texts import quoted_name
+from thresher.sql.unproven import Unproven
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 from thresher.xml.decoding import Refused
 from thresher.xml.document import read
@@ -101,7 +102,7 @@ def reader(e: Expressions, node: exp.Anonymous, kind: pa.DataType, options: dict
             if error["path"] == "":
                 texts[row] = _readable(texts[row], schema.options, names)
             elif has_dates and _OTHER_YEAR.search(texts[row]):
-                raise ValueError("not proven equal to Spark: from_xml of a year outside 1 to 9999")
+                raise Unproven("from_xml of a year outside 1 to 9999")
         return xml.parse(texts, schema).values
 
     return made_function("from_xml", [kinds.STRING], kind, sorted(options.items()), run)
@@ -125,7 +126,7 @@ def _readable(document: str, options: xml.Options, names: set[str]) -> str:
                 return body
             if options.mode == "failfast" or _NOTHING_READ.fullmatch(body, 0, found.start()):
                 return document
-        raise ValueError(f"not proven equal to Spark: from_xml of a text that is no XML: {refused.reason}") from None
+        raise Unproven(f"from_xml of a text that is no XML: {refused.reason}") from None
     return document
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from unicodedata import category
 
 import pyarrow as pa
 from sqlglot import exp
@@ -14,9 +15,11 @@ from thresher.sql.expressions import Expressions
 from thresher.sql.json_functions import made_function
 from thresher.sql.number_text import double_text, float_text
 from thresher.sql.time_patterns import NoPattern, check_writing, write
+from thresher.sql.unproven import Unproven
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 
-_NAME = re.compile(r"[A-Za-z_À-ÖØ-öø-˿][\w.\-]*")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
+_LETTERS = re.compile("[À-ÖØ-öø-\uffff]")  # of these, Spark takes those of Unicode's plain letters
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _TEXT = re.compile(r"[&<\r\x7f-\x9f]|(?:^|(?<=\]))>")
 _ATTRIBUTE = re.compile(r"[&<\"\t\n\r]")
@@ -47,7 +50,12 @@ def writer(e: Expressions, node: exp.Anonymous, kind: pa.StructType, options: di
         if (of == kinds.DATE and re.search("[HmsSX]", letters)) or (of == TIMESTAMP_NTZ and "X" in letters):
             e.refuse(node, f"to_xml with the pattern {pattern!r} of a {kinds.in_spark(of)}")
     made = _Writer(known, patterns)
-    made.check_name(made.row_tag, lambda what: e.wrong(node, what))
+    try:
+        _check_name(made.row_tag)
+    except Unproven as error:
+        e.refuse(node, str(error))
+    except ValueError as error:
+        e.wrong(node, str(error))
     made.check(kind, lambda what: e.refuse(node, f"to_xml of {what}"))
 
     def run(values: pa.ChunkedArray) -> pa.Array:
@@ -71,10 +79,6 @@ class _Writer:
     def is_attribute(self, name: str) -> bool:
         return name.startswith(self.prefix) and name != self.value_tag
 
-    def check_name(self, name: str, complain: Callable[[str], Any]) -> None:
-        if not _NAME.fullmatch(name):
-            complain(f"{name!r} is no name of an XML element; expected letters, digits, '.', '-' and '_'.")
-
     def check(self, kind: pa.DataType, refuse: Callable[[str], Any]) -> None:
         """Refuse types whose text depends on Spark's memory or is not known."""
         if kinds.is_struct(kind):
@@ -96,13 +100,13 @@ class _Writer:
         return text if self.indent else f"{text}\n"
 
     def element(self, name: str, kind: pa.DataType, value: Any, depth: int) -> str:
-        self.check_name(name, _fail)
+        _check_name(name)
         attributes, parts, has_children = [], [], False
         for tag, inner, part in self.parts(kind, value):
             if tag is None:
                 parts.append(self.text(inner, part))
             elif self.is_attribute(tag):
-                self.check_name(tag[len(self.prefix) :], _fail)
+                _check_name(tag[len(self.prefix) :])
                 attributes.append(f' {tag[len(self.prefix) :]}="{self.attribute(inner, part)}"')
             else:
                 has_children = True
@@ -161,7 +165,7 @@ class _Writer:
         else:
             text = _plain(kind, value)
         if re.search("[\x7f-\x9f]", text):
-            _fail_unproven("control characters in an attribute")
+            raise Unproven("to_xml of control characters in an attribute")
         return _ATTRIBUTE.sub(_reference, _checked(text))
 
 
@@ -169,12 +173,14 @@ def _is_atom(kind: pa.DataType) -> bool:
     return kind in _ATOMS or kinds.is_decimal(kind) or kind == kinds.VOID
 
 
-def _fail(what: str) -> None:
-    raise ValueError(f"to_xml: {what}")
-
-
-def _fail_unproven(what: str) -> None:
-    raise ValueError(f"not proven equal to Spark: to_xml of {what}")
+def _check_name(name: str) -> None:
+    plain = _LETTERS.sub(lambda found: "a" if category(found[0]) in ("Lu", "Ll", "Lo") else found[0], name)
+    if not _NAME.fullmatch(plain):
+        if not plain.isascii():
+            raise Unproven(f"to_xml with the name {name!r}")
+        raise ValueError(
+            f"to_xml: {name!r} is no name of an XML element; expected letters, digits, '.', '-' and '_', a letter first."
+        )
 
 
 def _reference(found: re.Match[str]) -> str:
@@ -183,7 +189,7 @@ def _reference(found: re.Match[str]) -> str:
 
 def _checked(text: str) -> str:
     if _FORBIDDEN.search(text):
-        _fail("a control character that XML cannot hold.")
+        raise ValueError(f"to_xml: {text[:40]!r} has a control character, which XML cannot hold.")
     return text
 
 

@@ -5,6 +5,7 @@ A name counts without its prefix, attributes stand in the order of their names, 
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from xml.parsers import expat
@@ -13,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from thresher.sql.allowed import arrow_function
+from thresher.sql.unproven import Unproven
 from thresher.sql.xpath_text import Expression, expression
 
 _NUMBER = re.compile(r"[ \t\r\n]*(-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))[ \t\r\n]*")
 _LONGEST = 40  # characters: no longer text is taken for a number
-_UNPROVEN = "not proven equal to Spark: XPath over"
 
 
 def number_of(text: str) -> float:
@@ -69,7 +70,7 @@ class _Tree:
     def of(self, document: str) -> Any:
         """The element in the document's place."""
         if self.expression.counts and max(document) > "\uffff":
-            raise ValueError(f"{_UNPROVEN} characters beyond U+FFFF")
+            raise Unproven("XPath over characters beyond U+FFFF")
         try:
             self.parser.Parse(document.encode("utf-8"), True)
         except expat.ExpatError as error:
@@ -79,17 +80,17 @@ class _Tree:
     def start(self, name: str, attributes: list[str]) -> None:
         self.flush()
         if ":" in name and _local(name) in self.expression.far_names:
-            raise ValueError(f"{_UNPROVEN} an element named {name}, which // may or may not find")
+            raise Unproven(f"XPath over an element named {name}, which // may or may not find")
         try:
             self.node = self.etree.SubElement(self.node, _local(name))
         except ValueError:
-            raise ValueError(f"{_UNPROVEN} an element named {name}") from None
+            raise Unproven(f"XPath over an element named {name}") from None
         self.contents.append([])
         for key, value in sorted(zip(attributes[::2], attributes[1::2], strict=True)):
             if key == "xmlns" or key.startswith("xmlns:"):
                 continue
             if _local(key) in self.node.attrib:
-                raise ValueError(f"{_UNPROVEN} attributes that differ by their prefix alone")
+                raise Unproven("XPath over attributes that differ by their prefix alone")
             self.check_number(value)
             self.node.set(_local(key), value)
 
@@ -102,7 +103,7 @@ class _Tree:
 
     def check_number(self, text: str) -> None:
         if self.expression.numbers and not reads_alike(text):
-            raise ValueError(f"{_UNPROVEN} {text!r}, which may be read as another number")
+            raise Unproven(f"XPath over {text!r}, which may be read as another number")
 
     def text(self, text: str) -> None:
         self.pieces.append(text)
@@ -117,13 +118,13 @@ class _Tree:
 
     def doctype(self, name: str, system: str | None, public: str | None, _: bool) -> None:
         if system or public:
-            raise ValueError(f"{_UNPROVEN} a document with a DTD of its own file ({system or public})")
+            raise Unproven(f"XPath over a document with a DTD of its own file ({system or public})")
 
     def flush(self) -> None:
         """Put the text that came since the last tag into the tree."""
         text = "".join(self.pieces)
         if self.sections and (self.has_plain_text or self.sections > 1) and self.expression.finds_text:
-            raise ValueError(f"{_UNPROVEN} a text that is partly CDATA")
+            raise Unproven("XPath over a text that is partly CDATA")
         self.pieces, self.sections, self.has_plain_text = [], 0, False
         if text and self.node is not self.root:
             self.contents[-1].append(text)
@@ -144,10 +145,12 @@ def _local(name: str) -> str:
 class _Path:
     """One expression, ready for many documents."""
 
-    def __init__(self, written: str) -> None:
+    def __init__(self, written: str, *, gives_nodes: bool) -> None:
         from lxml import etree
 
         self.expression = expression(written)
+        if not gives_nodes:  # only there does Java take a text before CDATA for a node of its own
+            self.expression = replace(self.expression, finds_text=False)
         try:
             self.evaluate = etree.XPath(self.expression.text, smart_strings=False)
             self.string = etree.XPath("string()", smart_strings=False)
@@ -230,7 +233,7 @@ def _register(name: str, result: str, kind: pa.DataType, convert: Callable[[_Pat
     def run(documents: pa.Array, paths: pa.Array) -> pa.Array:
         values = []
         for document, written in zip(documents.to_pylist(), paths.to_pylist(), strict=True):
-            path = _path(written) if document and written else None
+            path = _path(written, gives_nodes=convert is _strings) if document and written else None
             values.append(convert(path, path.result(document)) if path else None)
         return pa.array(values, kind)
 

@@ -42,7 +42,7 @@ _SHORT = {
 }
 
 # Java and the zone files of the system do not agree on these.
-_UNSURE = ("America/Coyhaique", "Factory", "ROC", "WET", "localtime")
+_UNSURE = ("America/Coyhaique", "Asia/Tehran", "EET", "Factory", "Iran", "ROC", "WET", "localtime")
 # Before this they keep different old rules, named regions only.
 _AGREED_SINCE = datetime(1970, 1, 2)
 
