@@ -82,6 +82,7 @@ REMEDIES = {
     "count_min_sketch": "use count(*) with GROUP BY",
     "approx_top_k": "use count(*) with GROUP BY, ORDER BY and LIMIT",
     "rand": "choose rows by a hash of their key",
+    "randstr": "make the text from the row's own key with sha2",
     "uuid": "make the key from the row's own key with sha2",
     "monotonically_increasing_id": "use row_number() with an ORDER BY",
     "shuffle": "sort by a hash of the element",

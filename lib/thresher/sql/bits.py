@@ -36,6 +36,7 @@ MACROS.update(
     }
 )
 
+_SHIFTS = {"<<": "shiftleft", ">>": "shiftright", ">>>": "shiftrightunsigned"}
 _TWO = {"&": "({} & {})", "|": "({} | {})", "^": "xor({}, {})"}
 
 
@@ -77,7 +78,7 @@ def _integer(e: Expressions, node: exp.Expr, argument: exp.Expr, what: str) -> T
 
 
 @_numbers(
-    "shiftleft shiftright shiftrightunsigned",
+    "<< >> >>> shiftleft shiftright shiftrightunsigned",
     2,
     2,
     "a << n, a >> n, a >>> n, shiftleft(a, n), shiftright(a, n), shiftrightunsigned(a, n)",
@@ -85,7 +86,7 @@ def _integer(e: Expressions, node: exp.Expr, argument: exp.Expr, what: str) -> T
     note="int, or bigint for a bigint; n counts modulo 32 or 64.",
 )
 def _shift(e: Expressions, node: exp.Anonymous) -> Typed:
-    name = node.name.lower()
+    name = _SHIFTS.get(node.name, node.name.lower())
     value, distance = e.exprs(node.expressions)
     kind = kinds.BIGINT if value.kind == kinds.BIGINT else kinds.INT
     value = e.coerce(node, value, kind, f"what {name} moves")

@@ -3,13 +3,14 @@
 What Spark turns into what, and how, is in `conversions`.
 """
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pyarrow as pa
 from sqlglot import exp
 
 from thresher.sql import interval_casts, kinds, literals
-from thresher.sql.allowed import construct, function
+from thresher.sql.allowed import MACROS, construct, function
 from thresher.sql.conversions import Conversion
 from thresher.sql.expressions import Expressions, Typed
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
@@ -121,11 +122,29 @@ def convert(e: Expressions, node: exp.Expr, value: Typed, kind: pa.DataType, *, 
     what = f"cast({kinds.in_spark(value.kind)} as {kinds.in_spark(kind)})"
     if _has_interval(value.kind) or _has_interval(kind):
         e.refuse(node, what)
+    if value.kind == kinds.STRING and kind in _TEMPORAL:
+        value = _without_words(e, node, value, kind)
     sql = Conversion(is_try).of(value.sql, value.kind, kind)
     if sql is None:
         e.wrong(node, f"{what} is no conversion that Spark has.")
     name = value.name if isinstance(node, exp.Cast) and isinstance(node.this, exp.Column) else None
     return Typed(sql, kind, name, is_window=value.is_window)
+
+
+def _without_words(e: Expressions, node: exp.Expr, value: Typed, kind: pa.DataType) -> Typed:
+    """Text that stands in the statement may be a word like 'today' to Spark, in a row it may not."""
+    if isinstance(value.literal, str):
+        word = literals.special_word(value.literal)
+        if word not in (None, "epoch"):
+            e.refuse(node, f"the word {word} as {kinds.in_spark(kind)}", "pass the day or instant as a parameter")
+        return replace(value, sql="'1970-01-01'") if word else value
+    return value if node.find(exp.Column) else replace(value, sql=f"spark_no_word({value.sql})")
+
+
+MACROS["spark_no_word(s)"] = (
+    "CASE WHEN regexp_matches(lower(s), '^\\s*(epoch|now|today|tomorrow|yesterday)') "
+    "THEN error('not proven equal to Spark: a word for a day: ' || s) ELSE s END"
+)
 
 
 def _has_interval(kind: pa.DataType) -> bool:

@@ -74,11 +74,36 @@ def _comparison(e: Expressions, node: exp.Binary) -> Typed:
     example="SELECT true AND NULL AS a",
 )
 def _connector(e: Expressions, node: exp.Connector) -> Typed:
-    sign = _SIGNS[type(node)]
     nodes = list(_operands(node, type(node)))
-    values = [e.boolean(side, f"an operand of {sign}") for side in nodes]
-    is_window = any(value.is_window for value in values)
-    return Typed(_in_turn(sign, nodes, [value.sql for value in values]), kinds.BOOL, is_window=is_window)
+    if isinstance(node, exp.And):
+        values = [e.boolean(side, "an operand of AND") for side in nodes]
+        sql = _in_turn("AND", nodes, [value.sql for value in values])
+    else:
+        chains = [list(_operands(side, exp.And)) for side in nodes]
+        word = "an operand of OR"
+        branches = [
+            [e.boolean(side, word if len(chain) == 1 else "an operand of AND") for side in chain] for chain in chains
+        ]
+        values = [value for branch in branches for value in branch]
+        sql = _either(nodes, chains, [[value.sql for value in branch] for branch in branches])
+    return Typed(sql, kinds.BOOL, is_window=any(value.is_window for value in values))
+
+
+def _either(nodes: Sequence[exp.Expr], chains: Sequence[Sequence[exp.Expr]], branches: Sequence[Sequence[str]]) -> str:
+    """(a AND b) OR (a AND c) as a AND (b OR c), where DuckDB can see that a is a join."""
+    common = [sql for sql in dict.fromkeys(branches[0]) if all(sql in branch for branch in branches)]
+    if common and not any(may_raise(sql) for branch in branches for sql in branch):
+        rests = [[sql for sql in branch if sql not in common] for branch in branches]
+        whole = " AND ".join(common)
+        if not all(rests):
+            return f"({whole})"
+        either = " OR ".join(f"({' AND '.join(rest)})" for rest in rests)
+        return f"({whole} AND ({either}))"
+    parts = [
+        sqls[0] if len(sqls) == 1 else _in_turn("AND", chain, sqls)
+        for chain, sqls in zip(chains, branches, strict=True)
+    ]
+    return _in_turn("OR", nodes, parts)
 
 
 def _operands(node: exp.Expr, kind: type[exp.Expr]) -> Iterator[exp.Expr]:

@@ -59,6 +59,7 @@ def compute(e: Expressions, sign: str, left: Typed, right: Typed, *, is_try: boo
     a, b = _decimal(left), _decimal(right)
     left, right = e.cast(left, a), e.cast(right, b)
     kind = result(sign, a, b)
+    is_try = is_try and not (sign in "+-*" and kind.precision < kinds.MAX_PRECISION)  # which cannot overflow
     if sign == "*" and not is_try and kind.scale == a.scale + b.scale:
         return _product(e, left, right, kind)
     sql = None if is_try else _native(e, sign, left, right, kind)

@@ -18,15 +18,15 @@ from thresher.errors import NotPortable, SqlError
 # Calls with a syntax of their own; every other call is kept as name and arguments.
 _SPECIAL_CALLS = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "SUBSTR", "POSITION", "OVERLAY", "DECODE")
 
-# The operators between + and the comparisons, those that bind most weakly first: their signs and what they call.
+# The operators between + and the comparisons, those that bind most weakly first: their tokens and signs.
 _BITS = (
     {(TokenType.PIPE,): "|"},
     {(TokenType.CARET,): "^"},
     {(TokenType.AMP,): "&"},
     {
-        (TokenType.LT,) * 2: "shiftleft",
-        (TokenType.GT,) * 3: "shiftrightunsigned",
-        (TokenType.GT,) * 2: "shiftright",
+        (TokenType.LT,) * 2: "<<",
+        (TokenType.GT,) * 3: ">>>",
+        (TokenType.GT,) * 2: ">>",
     },
 )
 
@@ -69,6 +69,9 @@ class PlainSpark(Spark):
             TokenType.PLUS: lambda self: exp.Anonymous(this="positive", expressions=[self._parse_unary()]),
         }
         TERM = {**SparkParser.TERM, TokenType.DPIPE: exp.DPipe}
+        # All comparisons bind alike: true = 1 < 2 is (true = 1) < 2.
+        EQUALITY = {**SparkParser.EQUALITY, **SparkParser.COMPARISON}
+        COMPARISON = {}
 
         def _parse_interval(
             self, require_interval: bool = True, parse_function_unit: bool = True

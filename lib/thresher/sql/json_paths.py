@@ -7,7 +7,7 @@ from typing import Any
 
 from thresher.sql.json_text import copied, tolerant_value
 from thresher.sql.json_tokens import BadJson, Tolerance
-from thresher.sql.unproven import Unproven
+from thresher.sql.unproven import Unproven, not_too_deep
 
 # These functions read more than JSON for Hive's sake.
 TOLERANCE = Tolerance(control_characters=True, special_numbers=False)
@@ -58,6 +58,7 @@ def _step(index: str) -> tuple[str, str | int]:
     return "index", int(index)
 
 
+@not_too_deep
 def at_path(text: str, path: str) -> str | None:
     """What stands at a path, as text; None where nothing does, or where the document or the path is none.
 
@@ -122,6 +123,7 @@ def _every(items: list[Any], steps: Sequence[tuple[str, Any]], style: str, out: 
     return any(hits)
 
 
+@not_too_deep
 def array_length(text: str) -> int | None:
     """How many items the array has; None for anything else."""
     try:
@@ -131,6 +133,7 @@ def array_length(text: str) -> int | None:
     return len(value) if isinstance(value, list) else None
 
 
+@not_too_deep
 def object_keys(text: str) -> list[str] | None:
     """The names of the object's fields in their order; None for anything else."""
     try:
@@ -140,6 +143,7 @@ def object_keys(text: str) -> list[str] | None:
     return [name for name, _ in value] if isinstance(value, tuple) else None
 
 
+@not_too_deep
 def fields(text: str, names: Sequence[str | None]) -> list[str | None]:
     """json_tuple: the texts of some fields of the object."""
     try:

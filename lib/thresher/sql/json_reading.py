@@ -15,7 +15,7 @@ from thresher.sql.json_options import JsonOptions
 from thresher.sql.json_scalars import scalar
 from thresher.sql.json_text import copied, copied_tokens, strict_value, utf8
 from thresher.sql.json_tokens import ARRAY, END_ARRAY, END_OBJECT, NAME, NULL, OBJECT, BadJson, Tokens
-from thresher.sql.unproven import Unproven
+from thresher.sql.unproven import Unproven, not_too_deep
 
 Marks = list[bool]
 
@@ -63,6 +63,7 @@ class _Document:
         self.converter = converter(kind, options)
         self.element = self.converter.element if isinstance(self.converter, _Array) else None
 
+    @not_too_deep
     def of(self, text: str) -> Any:
         marks: Marks = []
         try:

@@ -10,7 +10,7 @@ from thresher.sql.json_text import tolerant_value
 from thresher.sql.json_tokens import Real
 from thresher.sql.text_times import instant_of
 from thresher.sql.type_texts import quoted_name
-from thresher.sql.unproven import Unproven
+from thresher.sql.unproven import Unproven, not_too_deep
 
 # A learnt type: a word of Spark, or one of these with what it holds.
 _STRUCT, _ARRAY, _DECIMAL = "struct", "array", "decimal"
@@ -21,6 +21,7 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 Learnt = tuple[Any, ...]
 
 
+@not_too_deep
 def schema_text(text: str, options: JsonOptions) -> str:
     """The type of a document. Raises BadJson for a text that is none.
 

@@ -70,12 +70,25 @@ def _matched(e: Expressions, node: exp.Expr, value: Typed, pattern: Typed, escap
     if is_literal and not re.fullmatch(good, pattern.literal):
         e.wrong(node, f"the pattern has {escape!r} before something other than %, _ and itself.")
     one, other = text.sql, words.sql
-    if isinstance(node, exp.ILike) or (isinstance(node, exp.Anonymous) and node.name.lower() == "ilike"):
+    is_lowered = isinstance(node, exp.ILike) or (isinstance(node, exp.Anonymous) and node.name.lower() == "ilike")
+    if is_lowered:
+        if escape != escape.lower():
+            e.refuse(node, f"ILIKE with the escape {escape!r}")
         one, other = f"spark_lower({one})", f"spark_lower({other})"
     mark = kinds.text_literal(escape)
     if is_literal:
-        return f"({one} LIKE {other} ESCAPE {mark})"
+        return (not is_lowered and _plain(one, pattern.literal, escape)) or f"({one} LIKE {other} ESCAPE {mark})"
     return f"spark_like({one}, {other}, {mark}, {kinds.text_literal(good)})"
+
+
+def _plain(sql: str, pattern: str, escape: str) -> str | None:
+    """A pattern with % at its ends alone, by DuckDB's faster functions; None for any other."""
+    core = pattern.strip("%")
+    edges = pattern[: len(pattern) - len(pattern.lstrip("%"))], pattern[len(pattern.rstrip("%")) :]
+    if not core or escape in pattern or any(c in core for c in "%_") or max(map(len, edges)) > 1:
+        return None
+    name = {("%", "%"): "contains", ("", "%"): "starts_with", ("%", ""): "suffix"}.get(edges)
+    return f"{name}({sql}, {kinds.text_literal(core)})" if name else f"({sql} = {kinds.text_literal(core)})"
 
 
 @function(

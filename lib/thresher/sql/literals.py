@@ -1,5 +1,6 @@
 """Literals as Spark reads them."""
 
+import re
 from decimal import Decimal
 
 import pyarrow as pa
@@ -12,11 +13,15 @@ from thresher.types import TIMESTAMP
 def temporal(text: str, kind: pa.DataType) -> str | None:
     """DuckDB's literal for the text of a date, timestamp or timestamp_ntz; None where it is none to Spark.
 
-    Raises ValueError where Spark's reading is not proven.
+    Raises ValueError where Spark's reading is not proven, or depends on the day.
 
     >>> temporal("2024-2-1", kinds.DATE), temporal("2024-02-01T10:00:00+01:00", TIMESTAMP)
     ("DATE '2024-02-01'", "TIMESTAMPTZ '2024-02-01 09:00:00+00'")
     """
+    word = special_word(text)
+    if word not in (None, "epoch"):
+        raise ValueError(f"not proven equal to Spark: the word {word} as {kinds.in_spark(kind)}")
+    text = "1970-01-01" if word else text
     if kind == kinds.DATE:
         found = read_date(text)
         return f"DATE '{found}'" if found else None
@@ -25,6 +30,19 @@ def temporal(text: str, kind: pa.DataType) -> str | None:
         return f"TIMESTAMPTZ '{found}+00'" if found else None
     found = read_timestamp_ntz(text)
     return f"TIMESTAMP '{found}'" if found else None
+
+
+_WORD = re.compile(r"\s*(epoch|now|today|tomorrow|yesterday)\b(.*)", re.ASCII | re.IGNORECASE | re.DOTALL)
+
+
+def special_word(text: str) -> str | None:
+    """A word that Spark takes for a day or an instant where it is written in the statement, with a zone behind it.
+
+    >>> special_word(" EPOCH"), special_word("now UTC"), special_word("2024-01-01")
+    ('epoch', 'now utc', None)
+    """
+    found = _WORD.fullmatch(text)
+    return (found[1] + found[2]).strip().lower() if found else None
 
 
 def date_text(text: str) -> str | None:

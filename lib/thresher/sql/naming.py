@@ -6,10 +6,18 @@ Source: the names of columns in Spark 4.2, asked for each construct and function
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from sqlglot import exp
 
-from thresher.sql.dialect import Source
+
+
+@dataclass(frozen=True)
+class Words:
+    """The text of the query, and the names that stand for tables in it: in front of a column they are left out."""
+
+    text: str
+    tables: frozenset[str] = frozenset()
 
 _OPERATORS: dict[type[exp.Expr], str] = {
     exp.Add: "+",
@@ -35,6 +43,7 @@ _OPERATORS: dict[type[exp.Expr], str] = {
 _RENAMED = {
     **{name: name.upper() for name in "acos asin atan cbrt ceil cos cosh degrees exp expm1 floor log10 log1p".split()},
     **{name: name.upper() for name in "log2 pi radians sin sinh sqrt tan tanh e regexp_like".split()},
+    **{name: name.upper() for name in "acosh asinh atan2 atanh cot csc hypot log power sec signum".split()},
     "current_database": "current_schema",
 }
 # What Spark shows for arguments that were left out: by function and the number of those written.
@@ -66,23 +75,23 @@ _AS_CASTS = "int bigint smallint tinyint string float double decimal boolean bin
 _UNKNOWN = ("assert_true", "raise_error", "vector_norm", "window_time", "array_sort", "to_char", "to_varchar", "random")
 
 
-def column_name(node: exp.Expr, source: Source) -> str | None:
+def column_name(node: exp.Expr, words: Words) -> str | None:
     """The name of an expression as a column; None where it is not known.
 
-    >>> from thresher.sql.dialect import read
+    >>> from thresher.sql.dialect import Source, read
     >>> query = Source("SELECT a, t.b, 'x', a + 1 > 2, count(*), upper(t.b), cast(1 as int), x IS NULL FROM t")
-    >>> [column_name(item, query) for item in read(query).expressions]
+    >>> [column_name(item, Words(query.text, frozenset("t"))) for item in read(query).expressions]
     ['a', 'b', 'x', '((a + 1) > 2)', 'count(1)', 'upper(b)', 'CAST(1 AS INT)', '(x IS NULL)']
     """
     inner = node.unnest()
-    if isinstance(inner, exp.Cast) and isinstance(inner.this.unnest(), exp.Column | exp.Dot) and not _is_literal(inner, source):
-        return column_name(inner.this, source)
+    if isinstance(inner, exp.Cast) and isinstance(inner.this.unnest(), exp.Column | exp.Dot) and not _is_literal(inner, words):
+        return column_name(inner.this, words)
     if isinstance(inner, exp.Column):
         return inner.name
-    if isinstance(inner, exp.Dot) and isinstance(inner.this, exp.Column | exp.Dot):
+    if isinstance(inner, exp.Dot) and _is_path(inner):
         return inner.expression.name
     try:
-        return _named(node, source)
+        return _named(node, words)
     except _Unknown:
         return None
 
@@ -91,20 +100,20 @@ class _Unknown(Exception):
     """The wording of this expression is not known."""
 
 
-def _named(node: exp.Expr, source: Source) -> str:
+def _named(node: exp.Expr, words: Words) -> str:
     if operator := _OPERATORS.get(type(node)):
-        return f"({_named(node.this, source)} {operator} {_named(node.expression, source)})"
+        return f"({_named(node.this, words)} {operator} {_named(node.expression, words)})"
     rule = _RULES.get(type(node))
     if rule is None:
         raise _Unknown
-    return rule(node, source)
+    return rule(node, words)
 
 
-def _list(nodes: Iterable[exp.Expr], source: Source) -> str:
-    return ", ".join(_named(node, source) for node in nodes)
+def _list(nodes: Iterable[exp.Expr], words: Words) -> str:
+    return ", ".join(_named(node, words) for node in nodes)
 
 
-def _literal(node: exp.Literal, source: Source) -> str:
+def _literal(node: exp.Literal, words: Words) -> str:
     if not node.is_string and "e" in node.this.lower():
         return _double(node.this)
     if not node.is_string and node.this[:1] in "0." and node.this not in ("0", "0.0") and node.this[:2] != "0.":
@@ -124,27 +133,27 @@ def _double(text: str) -> str:
     return repr(value)
 
 
-def _is_literal(node: exp.Cast, source: Source) -> bool:
+def _is_literal(node: exp.Cast, words: Words) -> bool:
     """1L, 1.5BD and the like, which the parser gives as casts of literals."""
     literal = node.this
     if not isinstance(literal, exp.Literal):
         return False
     end = literal.meta.get("end")
-    return source.text[end].isalpha() if end is not None else not source.text.count(f"'{literal.this}'")
+    return words.text[end].isalpha() if end is not None else not words.text.count(f"'{literal.this}'")
 
 
-def _cast(node: exp.Cast, source: Source) -> str:
+def _cast(node: exp.Cast, words: Words) -> str:
     inner = node.this
-    if _is_literal(node, source):
+    if _is_literal(node, words):
         return _double(inner.this) if node.to.is_type("double", "float") else str(inner.this)
     if isinstance(inner, exp.Literal) and inner.is_string:
         start = inner.meta.get("start")
-        before = source.text[:start].rstrip().lower() if start is not None else ""
+        before = words.text[:start].rstrip().lower() if start is not None else ""
         kind = node.to.sql("spark").lower()
         if before.endswith(("date", "timestamp", "timestamp_ntz", "timestamp_ltz")):
             return f"{_PREFIXES.get(kind, kind.upper())} '{inner.this}'"
     word = "TRY_CAST" if isinstance(node, exp.TryCast) else "CAST"
-    return f"{word}({_named(inner, source)} AS {_type(node.to)})"
+    return f"{word}({_named(inner, words)} AS {_type(node.to)})"
 
 
 _PREFIXES = {"timestamp_ntz": "TIMESTAMP_NTZ", "timestamp_ltz": "TIMESTAMP"}
@@ -179,108 +188,118 @@ def _type(node: exp.Expr) -> str:
     raise _Unknown
 
 
-def _negative(node: exp.Neg, source: Source) -> str:
+def _negative(node: exp.Neg, words: Words) -> str:
     inner = node.this
-    if isinstance(inner, exp.Literal) or (isinstance(inner, exp.Cast) and _is_literal(inner, source)):
-        text = _named(inner, source)
+    if isinstance(inner, exp.Literal) or (isinstance(inner, exp.Cast) and _is_literal(inner, words)):
+        text = _named(inner, words)
         if not text.strip("0."):
             raise _Unknown  # -0.0 is 0.0 as a decimal, and -0.0 as a double
         return f"-{text}"
-    return f"(- {_named(inner, source)})"
+    return f"(- {_named(inner, words)})"
 
 
-def _column(node: exp.Column, source: Source) -> str:
-    if len(node.parts) > 2:
-        raise _Unknown  # a table and a struct's field look alike here
-    return node.name
+def _is_path(node: exp.Expr) -> bool:
+    """Whether this is a column and fields of it: only the last name counts."""
+    return isinstance(node, exp.Column) or (isinstance(node, exp.Dot) and _is_path(node.this))
 
 
-def _is(node: exp.Is, source: Source) -> str:
-    left = _named(node.this, source)
+def _column(node: exp.Column, words: Words) -> str:
+    names = [part.name for part in node.parts]
+    return ".".join(names[1:] if len(names) > 1 and names[0].lower() in words.tables else names)
+
+
+def _is(node: exp.Is, words: Words) -> str:
+    left = _named(node.this, words)
     if isinstance(node.expression, exp.Null):
         return f"({left} IS NULL)"
-    return f"({left} <=> {_named(node.expression, source)})"
+    return f"({left} <=> {_named(node.expression, words)})"
 
 
-def _not(node: exp.Not, source: Source) -> str:
+def _not(node: exp.Not, words: Words) -> str:
     inner = node.this
     if isinstance(inner, exp.Is) and isinstance(inner.expression, exp.Null):
-        return f"({_named(inner.this, source)} IS NOT NULL)"
-    return f"(NOT {_named(inner, source)})"
+        return f"({_named(inner.this, words)} IS NOT NULL)"
+    return f"(NOT {_named(inner, words)})"
 
 
-def _in(node: exp.In, source: Source) -> str:
+def _in(node: exp.In, words: Words) -> str:
     if node.args.get("query") is not None:
         raise _Unknown
-    return f"({_named(node.this, source)} IN ({_list(node.expressions, source)}))"
+    return f"({_named(node.this, words)} IN ({_list(node.expressions, words)}))"
 
 
-def _case(node: exp.Case, source: Source) -> str:
-    subject = f"{_named(node.this, source)} = " if node.this else ""
+def _case(node: exp.Case, words: Words) -> str:
+    subject = f"{_named(node.this, words)} = " if node.this else ""
     branches = []
     for branch in node.args["ifs"]:
-        test = _named(branch.this, source)
-        branches.append(f"WHEN {f'({subject}{test})' if subject else test} THEN {_named(branch.args['true'], source)}")
+        test = _named(branch.this, words)
+        branches.append(f"WHEN {f'({subject}{test})' if subject else test} THEN {_named(branch.args['true'], words)}")
     default = node.args.get("default")
-    return f"CASE {' '.join(branches)}{f' ELSE {_named(default, source)}' if default else ''} END"
+    return f"CASE {' '.join(branches)}{f' ELSE {_named(default, words)}' if default else ''} END"
 
 
-def _if(node: exp.If, source: Source) -> str:
+def _if(node: exp.If, words: Words) -> str:
     parts = [node.this, node.args["true"], node.args["false"]]
-    return f"(IF({_list(parts, source)}))"
+    return f"(IF({_list(parts, words)}))"
 
 
-def _call(node: exp.Anonymous, source: Source) -> str:
+def _call(node: exp.Anonymous, words: Words) -> str:
     name = node.name.lower()
     arguments: Sequence[exp.Expr] = node.expressions
-    if name in ("&", "|", "^") and len(arguments) == 2:
-        return f"({_named(arguments[0], source)} {name} {_named(arguments[1], source)})"
-    if name in ("ceil", "floor", "rtrim", "ltrim", "trim") and len(arguments) != 1:
+    if name in ("&", "|", "^", "<<", ">>", ">>>") and len(arguments) == 2:
+        return f"({_named(arguments[0], words)} {name} {_named(arguments[1], words)})"
+    if name == "positive" and len(arguments) == 1:
+        return f"(+ {_named(arguments[0], words)})"
+    if name == "log" and len(arguments) == 1:
+        return f"LOG(E(), {_named(arguments[0], words)})"
+    if name in ("ceil", "floor") and len(arguments) == 2:
+        return f"{name}({_list(arguments, words)})"
+    if name in ("rtrim", "ltrim", "trim") and len(arguments) != 1:
         raise _Unknown
     if name in _UNKNOWN or (name in ("dateadd", "date_add", "datediff", "date_diff") and len(arguments) != 2):
         raise _Unknown
     if name == "if":
-        return f"(IF({_list(arguments, source)}))"
+        return f"(IF({_list(arguments, words)}))"
     if name in ("isnull", "isnotnull") and len(arguments) == 1:
-        return f"({_list(arguments, source)} IS {'NOT ' * (name == 'isnotnull')}NULL)"
+        return f"({_list(arguments, words)} IS {'NOT ' * (name == 'isnotnull')}NULL)"
     if name in _AS_CASTS and len(arguments) == 1:
-        return _named(arguments[0], source)
+        return _named(arguments[0], words)
     if len(arguments) == 1 and isinstance(arguments[0], exp.Distinct):
-        return f"{name}(DISTINCT {_list(arguments[0].expressions, source)})"
+        return f"{name}(DISTINCT {_list(arguments[0].expressions, words)})"
     if name == "count" and len(arguments) == 1 and isinstance(arguments[0], exp.Star):
         return "count(1)"
     shown = arguments[: _SHOWN_ARGUMENTS.get(name, len(arguments))]
     rest = _DEFAULTS.get((name, len(arguments)))
-    return f"{_RENAMED.get(name, name)}({_list(shown, source)}{f', {rest}' if rest is not None else ''})"
+    return f"{_RENAMED.get(name, name)}({_list(shown, words)}{f', {rest}' if rest is not None else ''})"
 
 
-def _written(node: exp.Expr, source: Source) -> str:
+def _written(node: exp.Expr, words: Words) -> str:
     """A word as it stands in the text: the parser gives it in capitals."""
     start, end = node.meta.get("start"), node.meta.get("end")
     if start is None or end is None:
         raise _Unknown
-    return source.text[start : end + 1]
+    return words.text[start : end + 1]
 
 
-def _struct_field(node: exp.Alias, source: Source) -> str:
-    return f"{_named(node.this, source)} AS {node.alias}"
+def _struct_field(node: exp.Alias, words: Words) -> str:
+    return f"{_named(node.this, words)} AS {node.alias}"
 
 
-def _filter(node: exp.Filter, source: Source) -> str:
-    return f"{_named(node.this, source)} FILTER (WHERE {_named(node.expression.this, source)})"
+def _filter(node: exp.Filter, words: Words) -> str:
+    return f"{_named(node.this, words)} FILTER (WHERE {_named(node.expression.this, words)})"
 
 
-def _window(node: exp.Window, source: Source) -> str:
+def _window(node: exp.Window, words: Words) -> str:
     if node.alias or node.args.get("first") is not None:
         raise _Unknown
     order = node.args.get("order")
     parts = []
     if keys := node.args.get("partition_by"):
-        parts.append(f"PARTITION BY {_list(keys, source)}")
+        parts.append(f"PARTITION BY {_list(keys, words)}")
     if order:
-        parts.append(f"ORDER BY {_list(order.expressions, source)}")
+        parts.append(f"ORDER BY {_list(order.expressions, words)}")
     parts.append(_frame(node, bool(order)))
-    return f"{_named(node.this, source)} OVER ({' '.join(parts)})"
+    return f"{_named(node.this, words)} OVER ({' '.join(parts)})"
 
 
 _ROW_FRAMES = ("row_number", "rank", "dense_rank", "percent_rank", "ntile", "cume_dist")
@@ -308,16 +327,16 @@ def _frame(node: exp.Window, is_ordered: bool) -> str:
     return "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
 
 
-def _ordered(node: exp.Ordered, source: Source) -> str:
+def _ordered(node: exp.Ordered, words: Words) -> str:
     direction = "DESC" if node.args.get("desc") else "ASC"
     nulls = "FIRST" if node.args.get("nulls_first") else "LAST"
-    return f"{_named(node.this, source)} {direction} NULLS {nulls}"
+    return f"{_named(node.this, words)} {direction} NULLS {nulls}"
 
 
-def _substring(node: exp.Substring, source: Source) -> str:
+def _substring(node: exp.Substring, words: Words) -> str:
     parts = [node.this, node.args.get("start"), node.args.get("length")]
-    text = _list([part for part in parts if part is not None], source)
-    written = source.text[: _start(node)].rstrip().lower()
+    text = _list([part for part in parts if part is not None], words)
+    written = words.text[: _start(node)].rstrip().lower()
     name = "substr" if written.rstrip(" (").endswith("substr") else "substring"
     return f"{name}({text}{'' if parts[2] is not None else ', 2147483647'})"
 
@@ -330,40 +349,41 @@ def _start(node: exp.Expr) -> int:
     return int(min(starts))
 
 
-def _like(node: exp.Like, source: Source) -> str:
-    text = f"{_named(node.this, source)} LIKE {_named(node.expression, source)}"
+def _like(node: exp.Like, words: Words) -> str:
+    text = f"{_named(node.this, words)} LIKE {_named(node.expression, words)}"
     return f"(NOT {text})" if node.args.get("negate") else text
 
 
 _RULES: dict[type[exp.Expr], Callable[..., str]] = {
     exp.Literal: _literal,
-    exp.RawString: lambda node, source: str(node.this),
-    exp.Null: lambda node, source: "NULL",
-    exp.Boolean: lambda node, source: "true" if node.this else "false",
+    exp.RawString: lambda node, words: str(node.this),
+    exp.Null: lambda node, words: "NULL",
+    exp.Boolean: lambda node, words: "true" if node.this else "false",
     exp.Column: _column,
-    exp.Paren: lambda node, source: _named(node.this, source),
+    exp.Paren: lambda node, words: _named(node.this, words),
     exp.Cast: _cast,
     exp.TryCast: _cast,
     exp.Neg: _negative,
-    exp.BitwiseNot: lambda node, source: f"~{_named(node.this, source)}",
-    exp.NEQ: lambda node, source: f"(NOT ({_named(node.this, source)} = {_named(node.expression, source)}))",
+    exp.BitwiseNot: lambda node, words: f"~{_named(node.this, words)}",
+    exp.NEQ: lambda node, words: f"(NOT ({_named(node.this, words)} = {_named(node.expression, words)}))",
     exp.Is: _is,
     exp.Not: _not,
     exp.In: _in,
-    exp.Between: lambda node, source: f"between({_list([node.this, node.args['low'], node.args['high']], source)})",
+    exp.Between: lambda node, words: f"between({_list([node.this, node.args['low'], node.args['high']], words)})",
     exp.Like: _like,
-    exp.RegexpLike: lambda node, source: f"RLIKE({_named(node.this, source)}, {_named(node.expression, source)})",
-    exp.ILike: lambda node, source: f"ilike({_named(node.this, source)}, {_named(node.expression, source)})",
+    exp.RegexpLike: lambda node, words: f"RLIKE({_named(node.this, words)}, {_named(node.expression, words)})",
+    exp.ILike: lambda node, words: f"ilike({_named(node.this, words)}, {_named(node.expression, words)})",
     exp.Case: _case,
     exp.If: _if,
     exp.Anonymous: _call,
     exp.Alias: _struct_field,
-    exp.Star: lambda node, source: "*",
-    exp.DPipe: lambda node, source: f"concat({_named(node.this, source)}, {_named(node.expression, source)})",
+    exp.Star: lambda node, words: "*",
+    exp.DPipe: lambda node, words: f"concat({_named(node.this, words)}, {_named(node.expression, words)})",
     exp.Substring: _substring,
-    exp.NullSafeNEQ: lambda node, source: f"(NOT ({_named(node.this, source)} <=> {_named(node.expression, source)}))",
-    exp.Bracket: lambda node, source: f"{_named(node.this, source)}[{_list(node.expressions, source)}]",
-    exp.Extract: lambda node, source: f"extract({_written(node.this, source)} FROM {_named(node.expression, source)})",
+    exp.NullSafeNEQ: lambda node, words: f"(NOT ({_named(node.this, words)} <=> {_named(node.expression, words)}))",
+    exp.Dot: lambda node, words: f"{_named(node.this, words)}.{node.expression.name}",
+    exp.Bracket: lambda node, words: f"{_named(node.this, words)}[{_list(node.expressions, words)}]",
+    exp.Extract: lambda node, words: f"extract({_written(node.this, words)} FROM {_named(node.expression, words)})",
     exp.Filter: _filter,
     exp.Window: _window,
     exp.Ordered: _ordered,

@@ -1,8 +1,8 @@
 """The text of floating numbers, as Java 17 prints them.
 
 Java's digits are the shortest ones that give the number back, as everywhere, but for a few values: whole numbers beyond
-2^53, powers of two, subnormal numbers, and halves between two numbers. For these the digits come from Java's own method,
-retold here (Steele & White's, with Java's limits); DuckDB writes the everyday ones itself.
+2^53, powers of two, subnormal numbers, and halves between two numbers. For these the digits come from Java's own
+method, retold here (Steele & White's, with Java's limits); DuckDB writes the everyday ones itself.
 """
 
 import itertools

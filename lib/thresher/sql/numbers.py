@@ -60,7 +60,7 @@ def _floor(e: Expressions, node: exp.Anonymous) -> Typed:
             e.wrong(node, f"the digits of {name} are no int; expected a constant like 2.")
         return _in_digits(e, node, name, _some_decimal(e, node, value), digits)
     if value.kind in kinds.INTEGERS:
-        return e.cast(value, kinds.BIGINT)
+        return Typed(e.cast(value, kinds.BIGINT).sql, kinds.BIGINT)
     if kinds.is_decimal(value.kind):
         kind = pa.decimal128(value.kind.precision - value.kind.scale + (1 if value.kind.scale else 0), 0)
         return Typed(f"CAST({name}({value.sql}) AS {kinds.in_duckdb(kind)})", kind)
@@ -101,7 +101,7 @@ def _round(e: Expressions, node: exp.Anonymous) -> Typed:
             return Typed(sql, value.kind)
         return Typed(f"{made}({value.sql})", value.kind)
     if digits >= 0:
-        return value
+        return Typed(value.sql, value.kind)
     wide = e.cast(value, kinds.as_decimal(value.kind))
     made = e.function(rounding.of_decimals(name, wide.kind, digits, pa.decimal128(kinds.MAX_PRECISION, 0)))
     return Typed(f"CAST({made}({wide.sql}) AS {kinds.in_duckdb(value.kind)})", value.kind)

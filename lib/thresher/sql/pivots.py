@@ -10,7 +10,7 @@ from thresher.sql import kinds
 from thresher.sql.expressions import Column, Scope, Typed
 from thresher.sql.relations import Relation, Relations
 from thresher.sql.grouping import groupable
-from thresher.sql.naming import column_name
+from thresher.sql.naming import Words, column_name
 
 
 class Pivots(Relations):
@@ -78,7 +78,7 @@ class Pivots(Relations):
             value = str(texts[0]) if len(texts) == 1 else f"{{{', '.join(map(str, texts))}}}"
         if aggregates == 1:
             return value
-        name = written.alias if isinstance(written, exp.Alias) else column_name(written, self.source)
+        name = written.alias if isinstance(written, exp.Alias) else column_name(written, Words(self.source.text))
         if name is None:
             self.e.refuse(written, "an aggregate of PIVOT without a name", "name it with AS")
         return f"{value}_{name}"

@@ -14,7 +14,7 @@ from thresher.sql.aggregates import is_aggregate, ordered
 from thresher.sql.expressions import Scope, Typed
 from thresher.sql.generators import GENERATORS
 from thresher.sql.grouping import group_clause, has_sets, key_nodes, normalise_keys, position, told_apart
-from thresher.sql.naming import column_name
+from thresher.sql.naming import Words, column_name
 from thresher.sql.pivots import Pivots
 from thresher.sql.relations import Result
 from thresher.sql.subqueries import Subqueries
@@ -108,8 +108,9 @@ class Selects(Subqueries, Pivots):
             if isinstance(item, exp.Alias):
                 value = replace(value, name=item.alias, literal=None)
                 self.e.scope.aliases.setdefault(item.alias.lower(), value)
-            elif value.name is None:
-                value = replace(value, name=column_name(inner, self.source))
+            elif value.name is None or isinstance(inner, exp.Dot):
+                tables = frozenset(column.table for column in self.e.scope.columns if column.table)
+                value = replace(value, name=column_name(inner, Words(self.source.text, tables)))
             columns.append(value)
         if not columns:
             self.e.wrong(node, "SELECT without columns.")

@@ -140,10 +140,13 @@ class _Writer:
 
     def child(self, name: str, kind: pa.DataType, value: Any) -> Iterator[tuple[str | None, pa.DataType, Any]]:
         """A field: an array as one part for each element."""
-        is_array = kinds.is_array(kind) and value is not None
-        for item in value if is_array else [value]:
+        is_text = name == self.value_tag
+        inner = kind.value_type if kinds.is_array(kind) else kind
+        if (is_text and not _is_atom(inner)) or (self.is_attribute(name) and not _is_atom(kind)):
+            raise Unproven(f"to_xml of {name} as {kinds.in_spark(kind)}")
+        for item in value if kinds.is_array(kind) and value is not None else [value]:
             if item is not None or self.null is not None:
-                yield None if name == self.value_tag else name, kind.value_type if is_array else kind, item
+                yield None if is_text else name, kind if value is None else inner, item
 
     def text(self, kind: pa.DataType, value: Any) -> str:
         if value is None:
@@ -179,7 +182,7 @@ def _check_name(name: str) -> None:
         if not plain.isascii():
             raise Unproven(f"to_xml with the name {name!r}")
         raise ValueError(
-            f"to_xml: {name!r} is no name of an XML element; expected letters, digits, '.', '-' and '_', a letter first."
+            f"to_xml: {name!r} is no name of an XML element; expected letters, then also digits, '.' and '-'."
         )
 
 
