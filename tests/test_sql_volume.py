@@ -37,10 +37,9 @@ SUMS = """
 """
 RUNNING = """
     select id, sum(amount) over (partition by customer order by day, id) as running,
-        sum(quantity) over (by_day rows between 2 preceding and current row) as last_three,
+        sum(quantity) over (partition by customer order by day, id rows between 2 preceding and current row) as three,
         sum(amount) over (partition by customer) as total
     from curated.sales
-    window by_day as (partition by customer order by day, id)
 """
 DAYS = """
     select id, day + interval 1 month as in_a_month, day + interval 30 day as in_30_days,
@@ -194,7 +193,7 @@ def test_sums_over_windows_are_exact(lake: Lake, sales: Sales) -> None:
 
     running = decimals(by_id(sums[1:] - before), pa.decimal128(20, 2), by_id(some_paid))  # NULL until something is paid
     assert same(table["running"], running)
-    assert same(table["last_three"], decimals(by_id(quantities[1:] - quantities[first_of_three]), pa.decimal128(15, 0)))
+    assert same(table["three"], decimals(by_id(quantities[1:] - quantities[first_of_three]), pa.decimal128(15, 0)))
     assert same(table["total"], decimals(by_id(sums[starts[customer + 1]] - before), pa.decimal128(20, 2)))
 
 

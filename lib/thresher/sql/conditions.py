@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache, partial
 
 from sqlglot import exp
@@ -151,8 +152,23 @@ def _raising() -> re.Pattern[str]:
 
 
 def may_raise(sql: str) -> bool:
-    """Whether an expression may raise for some value (overflow aside)."""
-    return _raising().search(sql) is not None
+    """Whether an expression may raise for some row (overflow aside); one without columns is the same for all rows."""
+    for call in _raising().finditer(sql):
+        if call[1] == "error" or _COLUMN.search(sql, call.end(), _closing(sql, call.end())):
+            return True
+    return False
+
+
+_COLUMN = re.compile(r"\bt\d+\.")
+
+
+def _closing(sql: str, at: int) -> int:
+    """Where the parenthesis closes that opened before."""
+    depth = 1
+    while depth and at < len(sql):
+        depth += {"(": 1, ")": -1}.get(sql[at], 0)
+        at += 1
+    return at
 
 
 @_conditions(exp.Not, parts="this", signature="NOT a", note="Booleans only.", example="SELECT NOT true AS a")
@@ -298,9 +314,36 @@ def _coalesce(e: Expressions, node: exp.Anonymous) -> Typed:
 def _nullif(e: Expressions, node: exp.Anonymous) -> Typed:
     value, other = e.exprs(node.expressions)
     left, right = comparable(e, node, [value, other], "nullif")
-    value = e.cast(value, left.kind) if value.kind == kinds.VOID else value
+    if value.kind == kinds.VOID:
+        return Typed("NULL", kinds.VOID)
     sql = f"CASE WHEN {left.sql} = {right.sql} THEN NULL ELSE {value.sql} END"
     return Typed(sql, value.kind, is_window=value.is_window)
+
+
+@_functions("nullifzero", 1, 1, "nullifzero(a)", "SELECT nullifzero(0) AS a", note="NULL for zero.")
+def _nullifzero(e: Expressions, node: exp.Anonymous) -> Typed:
+    value = e.expr(node.expressions[0])
+    if value.kind == kinds.VOID:
+        return Typed("NULL", kinds.VOID)
+    one, zero = comparable(e, node, [value, _zero()], "nullifzero")
+    return Typed(f"CASE WHEN {one.sql} = {zero.sql} THEN NULL ELSE {value.sql} END", value.kind)
+
+
+@_functions("zeroifnull", 1, 1, "zeroifnull(a)", "SELECT zeroifnull(NULL) AS a", note="0 for NULL.")
+def _zeroifnull(e: Expressions, node: exp.Anonymous) -> Typed:
+    (one, zero), kind = e.common(node, [e.expr(node.expressions[0]), _zero()], "zeroifnull")
+    return Typed(f"coalesce({one.sql}, {zero.sql})", kind)
+
+
+def _zero() -> Typed:
+    return Typed("CAST('0' AS INTEGER)", kinds.INT)
+
+
+@_functions("equal_null", 2, 2, "equal_null(a, b)", "SELECT equal_null(1, NULL) AS a", note="As a <=> b.")
+def _equal_null(e: Expressions, node: exp.Anonymous) -> Typed:
+    made = exp.NullSafeEQ(this=node.expressions[0].copy(), expression=node.expressions[1].copy())
+    made.parent = node.parent
+    return replace(e.expr(made), name=None)
 
 
 @_functions("nvl2", 3, 3, "nvl2(a, if_not_null, if_null)", "SELECT nvl2(NULL, 1, 2) AS a")

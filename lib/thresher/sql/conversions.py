@@ -143,11 +143,11 @@ class Conversion:
         if not kinds.is_number(new):
             return None
         if old in kinds.INTEGERS:
-            return self._cast(sql, new)
+            return self._narrowed(sql, old, new)
         if kinds.is_decimal(old):
             if new in _FLOATING:  # by way of the text: DuckDB's own conversion rounds twice
                 return f"CAST(CAST({sql} AS VARCHAR) AS {kinds.in_duckdb(new)})"
-            return self._cast(f"trunc({sql})" if new in kinds.INTEGERS else sql, new)
+            return self._narrowed(f"trunc({sql})" if new in kinds.INTEGERS else sql, old, new)
         double = sql if old == kinds.DOUBLE else f"CAST({sql} AS DOUBLE)"
         if new in _FLOATING:
             return double if new == kinds.DOUBLE else self._macro("spark_float", sql)
@@ -156,6 +156,10 @@ class Conversion:
         if new == kinds.BIGINT:
             return self._macro("spark_bigint", f"trunc({double})", knows_try=True)
         return self._cast(f"trunc({double})", new)
+
+    def _narrowed(self, sql: str, old: pa.DataType, new: pa.DataType) -> str:
+        cast = self._cast(sql, new)
+        return cast if kinds.wider(old, new) == new else kinds.kept(cast)
 
     def _instant(self, sql: str, old: pa.DataType) -> str:
         """A number of seconds since 1970 as an instant."""

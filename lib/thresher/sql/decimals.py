@@ -57,7 +57,7 @@ def _adjusted(precision: int, scale: int) -> pa.DataType:
 def compute(e: Expressions, sign: str, left: Typed, right: Typed, *, is_try: bool = False) -> Typed:
     """`left sign right` for two exact numbers of which one is a decimal; with `is_try`, NULL where that is an error."""
     a, b = _decimal(left), _decimal(right)
-    left, right = e.cast(left, a), e.cast(right, b)
+    left, right = _cast(e, left, a), _cast(e, right, b)
     kind = result(sign, a, b)
     is_try = is_try and not (sign in "+-*" and kind.precision < kinds.MAX_PRECISION)  # which cannot overflow
     if sign == "*" and not is_try and kind.scale == a.scale + b.scale:
@@ -72,6 +72,13 @@ def compute(e: Expressions, sign: str, left: Typed, right: Typed, *, is_try: boo
 def _decimal(value: Typed) -> pa.DataType:
     # Spark counts the digits of a literal, but of no tinyint.
     return kinds.as_decimal(value.kind, value.literal if value.kind != kinds.TINYINT else None)
+
+
+def _cast(e: Expressions, value: Typed, kind: pa.DataType) -> Typed:
+    """The value in a decimal that holds it; a literal as a literal, since DuckDB computes each cast that it is told."""
+    if not isinstance(value.literal, int):
+        return e.cast(value, kind)
+    return replace(value, sql=f"CAST('{value.literal}' AS {kinds.in_duckdb(kind)})", kind=kind)
 
 
 def is_cheap(value: Typed) -> bool:
@@ -105,8 +112,8 @@ def _native(e: Expressions, sign: str, left: Typed, right: Typed, kind: pa.DataT
             return None
         if digits == _IN_64_BITS:
             shared = kind  # else DuckDB's sum has one digit more than its operands, as Spark's has
-        return f"CAST(({e.cast(left, shared).sql} {sign} {e.cast(right, shared).sql}) AS {kinds.in_duckdb(kind)})"
-    one, other = e.cast(left, shared), e.cast(right, shared)
+        return f"CAST(({_cast(e, left, shared).sql} {sign} {_cast(e, right, shared).sql}) AS {kinds.in_duckdb(kind)})"
+    one, other = _cast(e, left, shared), _cast(e, right, shared)
     sql = f"spark_remainder({one.sql}, {other.sql})"
     if sign == "pmod":
         if digits == kinds.MAX_PRECISION:
@@ -141,14 +148,22 @@ def _product(e: Expressions, left: Typed, right: Typed, kind: pa.DataType) -> Ty
     room = (_IN_64_BITS - kind.scale) // 2
     if not a or not b or room < _LEAST_ROOM:
         return Typed(wide, kind, is_window=is_window)
-    bounds = [f"{part} BETWEEN -{10**room - 1} AND {10**room - 1}" for part in (a, b)]
     # One CASE in the other: DuckDB may turn the parts of AND around.
-    fits = " AND ".join(bounds)
+    fits = " AND ".join(_bounds(a, left.kind, room) + _bounds(b, right.kind, room))
     before = " AND ".join(part for part in (fits_a, fits_b) if part)
     fits = f"CASE WHEN {before} THEN {fits} END" if before else fits
     narrow = f"({a} * {b})"
     sql = f"CASE WHEN {fits} THEN CAST({narrow} AS {word}) ELSE {wide} END"
     return Product(sql, kind, is_window=is_window, narrow=narrow, fits=fits, wide=wide, made=sql)
+
+
+def _bounds(sql: str, kind: pa.DataType, room: int) -> list[str]:
+    """That a value in 64 bits has at most so many digits before the point; empty where its type says so."""
+    digits = min(kind.precision, _IN_64_BITS)
+    if digits - kind.scale <= room:
+        return []
+    low, high = (f"CAST('{sign}{10**room - 1}' AS DECIMAL({digits},{kind.scale}))" for sign in ("-", ""))
+    return [f"{sql} BETWEEN {low} AND {high}"]
 
 
 def _narrowed(value: Typed) -> tuple[str, str, str]:

@@ -5,7 +5,8 @@ sqlglot's parser is told to leave function calls as they are written (no builder
 """
 
 import itertools
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from sqlglot import exp
 from sqlglot.dialects.spark import Spark
@@ -72,6 +73,27 @@ class PlainSpark(Spark):
         # All comparisons bind alike: true = 1 < 2 is (true = 1) < 2.
         EQUALITY = {**SparkParser.EQUALITY, **SparkParser.COMPARISON}
         COMPARISON = {}
+
+        def _parse_value(self, values: bool = True) -> exp.Tuple | None:
+            """A row of VALUES; sqlglot would take the t of `VALUES 1, 2 AS t(a)` for the name of the last value."""
+            if self._match(TokenType.L_PAREN, advance=False):
+                return super()._parse_value(values)
+            value = self._parse_disjunction()
+            return self.expression(exp.Tuple(expressions=[value])) if value else None
+
+        def _parse_star_op(self, *keywords: str) -> list[exp.Expr] | None:
+            """EXCEPT behind a star; EXCLUDE, REPLACE and RENAME are other databases'."""
+            return super()._parse_star_op("EXCEPT") if "EXCEPT" in keywords else None
+
+        def _parse_csv(self, parse_method: Callable[[], Any], sep: TokenType = TokenType.COMMA) -> list[Any]:
+            """A list; sqlglot would overlook a comma with nothing on one side of it."""
+            items = [parse_method()]
+            while self._match(sep):
+                comma = self._prev
+                items.append(parse_method())
+                if items[-1] is None or items[0] is None:
+                    self.raise_error("a comma with nothing on one side of it", comma)
+            return [item for item in items if item is not None]
 
         def _parse_interval(
             self, require_interval: bool = True, parse_function_unit: bool = True

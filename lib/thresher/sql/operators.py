@@ -233,7 +233,10 @@ def _of_integers(e: Expressions, sign: str, left: Typed, right: Typed, *, is_try
         return Typed(sql, kind)
     if sign == "div" and is_safe:
         return Typed(f"({one} // {other})", kind)
-    return Typed(_WORDED[sign].format(one, other), kind)
+    sql = _WORDED[sign].format(one, other)
+    if sign in "+-*" and (left.literal is not None or right.literal is not None):
+        sql = kinds.kept(sql)
+    return Typed(sql, kind)
 
 
 def _is_divisor(value: Typed) -> bool:

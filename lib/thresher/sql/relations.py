@@ -15,6 +15,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from thresher.sql import kinds
+from thresher.sql.arguments import constant
 from thresher.sql.dialect import Source
 from thresher.sql.expressions import Column, Expressions, Scope, Typed
 from thresher.sql.generators import generator
@@ -88,11 +89,17 @@ class Relations(ABC):
 
     def _with_generator(self, relation: Relation, lateral: exp.Lateral, is_outer: bool) -> Relation:
         self.e.scope = Scope(relation.columns)
-        alias = lateral.args.get("alias")
-        names = [column.name for column in (alias.args.get("columns") or [] if alias else [])]
-        added = self.exploded(lateral.this, alias.name.lower() or None if alias else None, names, is_outer)
+        table, names = _alias(lateral)
+        added = self.exploded(lateral.this, table, names, is_outer)
         from_ = relation.sql or "(SELECT 1) AS one"
         return Relation(f"{from_} {added.sql}", relation.columns + added.columns)
+
+    def _generated_lateral(self, left: Relation, lateral: exp.Lateral) -> Relation:
+        self.e.scope = Scope(left.columns)
+        table, names = _alias(lateral)
+        select, outputs = generator(self.e, lateral.this, False)
+        alias = self.alias()
+        return Relation(f"({select}) AS {alias}", self._generated(lateral.this, alias, table, names, outputs))
 
     def exploded(self, call: exp.Anonymous, table: str | None, names: Sequence[str], is_outer: bool) -> Relation:
         """The join that an explode amounts to; `sql` is what follows the table that it reads."""
@@ -180,12 +187,14 @@ class Relations(ABC):
         return Relation(f"({select}) AS {alias}", self._generated(call, alias, table, names, outputs))
 
     def _range(self, call: exp.Anonymous) -> str:
-        bounds = self.e.exprs(call.expressions)
-        if not 1 <= len(bounds) <= 3 or not all(isinstance(bound.literal, int) for bound in bounds):
-            self.e.refuse(call, "range by something that is not one to three whole numbers", "write the numbers")
-        if len(bounds) == 3 and bounds[2].literal == 0:
+        if not 1 <= len(call.expressions) <= 4:
+            self.e.wrong(call, f"range with {len(call.expressions)} arguments; expected 1 to 4.")
+        bounds = [constant(argument) for argument in call.expressions]
+        if any(bound is None or bound != int(bound) for bound in bounds):
+            self.e.refuse(call, "range by something that is not a whole number", "write the numbers")
+        if len(bounds) > 2 and bounds[2] == 0:
             self.e.wrong(call, "range with step 0.")
-        return f"SELECT range AS c1 FROM range({', '.join(str(bound.literal) for bound in bounds)})"
+        return f"SELECT range AS c1 FROM range({', '.join(str(int(bound or 0)) for bound in bounds[:3])})"
 
     def _derived(self, node: exp.Expr, result: Result) -> Relation:
         alias = self.alias()
@@ -233,12 +242,16 @@ class Relations(ABC):
         self._check_comma(node)
         if isinstance(node.this, exp.Lateral):
             return self._lateral_join(left, node, node.this)
-        right = self._parenthesised(node.this) if node.this.args.get("joins") else self._relation(node.this)
+        if node.this.args.get("joins"):
+            self.e.wrong(node, "two conditions behind two joins; expected each ON behind its own JOIN.")
+        right = self._relation(node.this)
         side, kind, method = node.side.upper(), node.kind.upper(), (node.args.get("method") or "").upper()
         if kind not in ("", "INNER", "OUTER", "CROSS", "SEMI", "ANTI") or method not in ("", "NATURAL"):
             self.e.refuse(node, f"{method} {side} {kind} JOIN".strip())
         keys = [key.name for key in node.args.get("using") or []]
         if method == "NATURAL":
+            if kind in ("SEMI", "ANTI", "CROSS"):
+                self.e.wrong(node, f"NATURAL {kind} JOIN. Write USING (…) or ON.")
             names = {c.name.lower() for c in right.columns if not c.is_hidden}
             keys = [c.name for c in left.columns if not c.is_hidden and c.name.lower() in names]
         condition, merged = self._join_keys(node, left, right, keys, side)
@@ -246,7 +259,8 @@ class Relations(ABC):
             self.e.scope = Scope(left.columns + right.columns, outer, may_correlate=True)
             condition = self.e.condition(node.args["on"], "ON").sql
         if kind in ("SEMI", "ANTI"):
-            return Relation(f"{left.sql} {kind} JOIN {right.sql} ON {condition}", left.columns)
+            columns = _in_front(left.columns, keys)
+            return Relation(f"{left.sql} {kind} JOIN {right.sql} ON {condition}", columns)
         word = side if side in ("LEFT", "RIGHT", "FULL") else "INNER"
         columns = left.columns + right.columns
         if keys:
@@ -260,15 +274,14 @@ class Relations(ABC):
         self.e.only(node, {"this", "view", "outer", "alias"})
         side, kind = join.side.upper(), join.kind.upper()
         if side not in ("", "LEFT") or kind not in ("", "INNER", "CROSS", "OUTER") or join.args.get("using"):
-            self.e.refuse(join, f"{side} {kind} JOIN LATERAL".replace("  ", " "), "use LEFT or INNER JOIN LATERAL")
+            self.e.wrong(join, f"{side} {kind} JOIN LATERAL; expected LEFT or INNER JOIN LATERAL.".replace("  ", " "))
         if isinstance(node.this, exp.Anonymous):
-            if side == "LEFT" or join.args.get("on") is not None:
-                self.e.refuse(join, "LEFT JOIN LATERAL of a generator", "use LATERAL VIEW OUTER")
-            return self._with_generator(left, node, False)
-        result = self.query(node.this.this, Scope(left.columns, is_lateral=True))
-        right = self._derived(node, result)
+            right = self._generated_lateral(left, node)
+        else:
+            result = self.query(node.this.this, Scope(left.columns, is_lateral=True))
+            right = self._derived(node, result)
         columns = left.columns + right.columns
-        if side != "LEFT" and join.args.get("on") is None:
+        if join.args.get("on") is None and (side != "LEFT" or isinstance(node.this, exp.Anonymous)):
             return Relation(f"{left.sql} CROSS JOIN LATERAL {right.sql}", columns)
         condition = "TRUE"
         if join.args.get("on") is not None:
@@ -307,6 +320,20 @@ class Relations(ABC):
             name = next(c.name for c in side_columns if c.name.lower() == key.lower() and not c.is_hidden)
             merged.append(Column(name, None, Typed(value.sql, value.kind, name)))
         return " AND ".join(conditions) or "TRUE", merged
+
+
+def _alias(lateral: exp.Lateral) -> tuple[str | None, list[str]]:
+    """The name of the table behind a generator, and those of its columns."""
+    alias = lateral.args.get("alias")
+    if alias is None:
+        return None, []
+    return alias.name.lower() or None, [column.name for column in alias.args.get("columns") or []]
+
+
+def _in_front(columns: list[Column], keys: Sequence[str]) -> list[Column]:
+    """The columns, those of USING first."""
+    first = [c for key in keys for c in columns if c.name.lower() == key.lower() and not c.is_hidden]
+    return first + [c for c in columns if not any(c is key for key in first)]
 
 
 def _cells(row: exp.Expr) -> list[exp.Expr]:
