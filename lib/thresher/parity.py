@@ -1,24 +1,34 @@
 """Two engines, one answer: a pipeline on both, compared table by table."""
 
+import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from thresher import runner
 from thresher.errors import StepFailed
 from thresher.frame import Frame
 from thresher.lake import Lake
 from thresher.ledger import Run
+from thresher.memory import PeakMemory
 from thresher.types import ddl, quoted
 
 SHOWN_DIFFERENCES = 5
+_COMPARED_CLOSELY = 100_000  # rows that differ, up to which floating numbers are compared to 12 digits
+_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One dataset on both engines: `difference` is empty when schema and rows are the same."""
+    """One dataset on both engines: `difference` is empty when schema and rows are the same.
+
+    `is_close` tells that floating numbers agree to 12 digits only: the sum of such numbers depends on the order of the
+    rows, on Spark alone, too.
+    """
 
     dataset: str
     rows: int | None
@@ -26,17 +36,29 @@ class Comparison:
     difference: str = ""
     only_here: tuple[Mapping[str, Any], ...] = ()
     only_there: tuple[Mapping[str, Any], ...] = ()
+    is_close: bool = False
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a run took: seconds, and the most memory that its processes held at one time."""
+
+    seconds: float
+    peak_bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.1f} s, {self.peak_bytes / 2**20:,.0f} MiB"
 
 
 @dataclass(frozen=True)
 class Parity:
-    """A pipeline on both engines: one comparison per dataset, seconds per engine."""
+    """A pipeline on both engines: one comparison per dataset, and what each run took."""
 
     pipeline: str
     engine: str
     other_engine: str
-    seconds: float
-    other_seconds: float
+    usage: Usage
+    other_usage: Usage
     comparisons: tuple[Comparison, ...]
 
     @property
@@ -46,15 +68,52 @@ class Parity:
 
     def __str__(self) -> str:
         width = max(len(each.dataset) for each in self.comparisons) if self.comparisons else 0
-        lines = [f"{self.pipeline}: {self.engine} {self.seconds:.1f} s, {self.other_engine} {self.other_seconds:.1f} s"]
+        lines = [f"{self.pipeline}: {self.engine} {self.usage}; {self.other_engine} {self.other_usage}"]
         for each in self.comparisons:
             rows = "–" if each.rows is None else f"{each.rows:,}"
-            lines.append(f"  {each.dataset:<{width}}  {rows:>9} rows  {each.difference or 'equal'}")
-            lines += [f"    only on {self.engine}: {row}" for row in each.only_here]
-            lines += [f"    only on {self.other_engine}: {row}" for row in each.only_there]
+            equal = "equal, floating numbers to 12 digits" if each.is_close else "equal"
+            lines.append(f"  {each.dataset:<{width}}  {rows:>9} rows  {each.difference or equal}")
+            lines += self._side_by_side(each)
         different = sum(bool(each.difference) for each in self.comparisons)
         verdict = f"{different} of {len(self.comparisons)} datasets differ" if different else "all datasets are equal"
         return "\n".join([*lines, verdict])
+
+    def _side_by_side(self, found: Comparison) -> list[str]:
+        """The first rows that differ, each beside the most similar one of the other engine."""
+        lines = []
+        for here, there in paired(found.only_here, found.only_there):
+            if here is None or there is None:
+                lines.append(f"    only on {self.engine if there is None else self.other_engine}: {here or there}")
+                continue
+            same = ", ".join(f"{name}={value!r}" for name, value in here.items() if value == there[name])
+            lines.append(f"    row with {same or 'no value in common'}")
+            for name in [name for name, value in here.items() if value != there[name]]:
+                lines.append(f"      {name}: {here[name]!r} on {self.engine}, {there[name]!r} on {self.other_engine}")
+        return lines
+
+
+Row = Mapping[str, Any]
+
+
+def paired(ours: Sequence[Row], theirs: Sequence[Row]) -> list[tuple[Row | None, Row | None]]:
+    """Each row with the one of the other side that it has most values in common with; the rest alone.
+
+    >>> paired([{"k": 1, "v": 2}], [{"k": 5, "v": 6}, {"k": 1, "v": 3}])
+    [({'k': 1, 'v': 2}, {'k': 1, 'v': 3}), (None, {'k': 5, 'v': 6})]
+    """
+    left, pairs = list(theirs), list[tuple[Row | None, Row | None]]()
+    for row in ours:
+        best = max(left, key=lambda other: _alike(row, other), default=None)
+        if best is not None and _alike(row, best):
+            left.remove(best)
+            pairs.append((row, best))
+        else:
+            pairs.append((row, None))
+    return [*pairs, *((None, row) for row in left)]
+
+
+def _alike(row: Row, other: Row) -> int:
+    return sum(row[name] == other[name] for name in row)
 
 
 def check(
@@ -73,13 +132,14 @@ def check(
     with tempfile.TemporaryDirectory(prefix="thresher-parity-") as folder:
         lakes = [Path(folder) / name / "lake" for name in ("one", "other")]
         runs = [_run(pipeline, params, lake, name) for lake, name in zip(lakes, (engine, other_engine), strict=True)]
+        (first, usage), (_, other_usage) = runs
         one, other = (Lake(lake, engine="duckdb") for lake in lakes)
         return Parity(
-            pipeline=runs[0].pipeline,
+            pipeline=first.pipeline,
             engine=engine,
             other_engine=other_engine,
-            seconds=runs[0].duration_s or 0.0,
-            other_seconds=runs[1].duration_s or 0.0,
+            usage=usage,
+            other_usage=other_usage,
             comparisons=compare(one, other),
         )
 
@@ -90,12 +150,13 @@ def compare(one: Lake, other: Lake) -> tuple[Comparison, ...]:
     return tuple(_compare(one, other, name) for name in names)
 
 
-def _run(pipeline: Path | str, params: Mapping[str, Any] | None, lake: Path, engine: str) -> Run:
-    run = runner.run(pipeline, params, lake=lake, engine=engine).run
+def _run(pipeline: Path | str, params: Mapping[str, Any] | None, lake: Path, engine: str) -> tuple[Run, Usage]:
+    with PeakMemory() as peak:
+        run = runner.run(pipeline, params, lake=lake, engine=engine).run
     if run.status != "succeeded":
         errors = [f"step {step.name}: {step.error}" for step in run.steps if step.status == "failed"]
         raise StepFailed(f"{run.pipeline} {run.status} on engine {engine}; nothing to compare. {' '.join(errors)}")
-    return run
+    return run, Usage(run.duration_s or 0.0, peak.bytes)
 
 
 def _compare(one: Lake, other: Lake, name: str) -> Comparison:
@@ -111,9 +172,34 @@ def _compare(one: Lake, other: Lake, name: str) -> Comparison:
     rows = one.frame(theirs.to_arrow())
     only_here = one.engine.difference(ours, rows)
     only_there = one.engine.difference(rows, ours)
+    counts = only_here.count(), only_there.count()
+    if any(counts) and _is_close(only_here, only_there, counts):
+        return Comparison(name, ours.count(), theirs.count(), is_close=True)
     here, there = (tuple(frame.head(SHOWN_DIFFERENCES).to_arrow().to_pylist()) for frame in (only_here, only_there))
-    difference = f"{only_here.count()} rows only here, {only_there.count()} only there" if here or there else ""
+    difference = f"{counts[0]} rows only here, {counts[1]} only there" if any(counts) else ""
     return Comparison(name, ours.count(), theirs.count(), difference, here, there)
+
+
+def _is_close(ours: Frame, theirs: Frame, counts: tuple[int, int]) -> bool:
+    """Whether rows differ only in floating numbers, and there by less than the 12th digit."""
+    floats = [field.name for field in ours.schema if pa.types.is_floating(field.type)]
+    if not floats or counts[0] != counts[1] or counts[0] > _COMPARED_CLOSELY:
+        return False
+    exact = [name for name in ours.columns if name not in floats]
+    one, other = (_in_order(frame.to_arrow().to_pylist(), [*exact, *floats]) for frame in (ours, theirs))
+    return all(
+        a[name] == b[name] or (name in floats and _near(a[name], b[name]))
+        for a, b in zip(one, other, strict=True)
+        for name in a
+    )
+
+
+def _in_order(rows: list[dict[str, Any]], columns: Sequence[str]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: [(row[name] is not None, repr(row[name])) for name in columns])
+
+
+def _near(a: float | None, b: float | None) -> bool:
+    return a is not None and b is not None and math.isclose(a, b, rel_tol=_TOLERANCE)
 
 
 def _without_run(frame: Frame) -> Frame:

@@ -118,7 +118,8 @@ class _Rewrite:
     def _alone(self, alias: str, clauses: Sequence[Clause], rows: Frame) -> tuple[list[Frame], list[Frame]]:
         """Clauses that see the target alone: the rows that they update, and those that they delete."""
         conditions = _first_true(clauses)
-        changed, deleted = [], []
+        changed: list[Frame] = []
+        deleted: list[Frame] = []
         for clause, condition in zip(clauses, conditions, strict=True):
             head = self._assigned(clause, alias, rows, "")
             found = self.query(
@@ -151,7 +152,8 @@ class _Rewrite:
             )
         )
         self._check_pairs(merge, matched, pairs)
-        changed, deleted = [], []
+        changed: list[Frame] = []
+        deleted: list[Frame] = []
         for n, clause in enumerate(matched, 1):
             head = self._assigned(clause, merge.alias, source, merge.source_alias)
             found = self.query(

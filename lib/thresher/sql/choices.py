@@ -22,12 +22,12 @@ MACROS.update(
             "lambda i: pairs[i].k IS NOT DISTINCT FROM pairs[i + 1].k AND pairs[i].v IS DISTINCT FROM pairs[i + 1].v)) "
             "> 0 THEN error('not proven equal to Spark: ' || name || ' where several rows have the same value: "
             "their order is not fixed. Make the second argument unique, such as struct(day, id)') "
-            "ELSE list_transform(pairs[1:n], lambda p: p.v) END"
+            "ELSE list_transform(pairs[1:n], lambda p: p['v']) END"
         ),
         # The values that occur most often, of a map of values and how often they do.
         "spark_most_frequent(counts)": (
-            "list_transform(list_filter(map_entries(counts), lambda m: m.value = list_max(map_values(counts))), "
-            "lambda m: m.key)"
+            "list_transform(list_filter(map_entries(counts), lambda m: m['value'] = list_max(map_values(counts))), "
+            "lambda m: m['key'])"
         ),
         "spark_only(found)": (
             "CASE WHEN len(found) > 1 THEN error('not proven equal to Spark: mode where several values are the most "

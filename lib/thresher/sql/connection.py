@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
+from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from thresher.sql import allowed
 
@@ -67,9 +68,9 @@ def add_functions(connection: duckdb.DuckDBPyConnection, functions: Iterable[all
             function.name,
             _with_arity(function.run, arguments),
             arguments,  # type: ignore[arg-type]
-            function.result,  # type: ignore[arg-type]
-            type="arrow",  # type: ignore[arg-type]
-            null_handling="special",  # type: ignore[arg-type]
+            function.result,
+            type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL,
         )
 
 

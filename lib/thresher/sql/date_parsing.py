@@ -73,13 +73,13 @@ def parsed(
     _check(e, node, pattern, parts)
     names = [_group_name(token) for token in parts if token.letter and token.letter not in "[]"]
     regex = "(?i)^(" + "".join(_regex(token) for token in parts) + ")$"
-    fields = {name: f"r.p.{name}" for name in names}
-    fail = "NULL" if is_try else f"error({kinds.text_literal(f'text unlike the pattern {pattern}: ')} || r.s)"
+    fields = {name: f"r['p']['{name}']" for name in names}
+    fail = "NULL" if is_try else f"error({kinds.text_literal(f'text unlike the pattern {pattern}: ')} || r['s'])"
     year, month, first_of_month, days = _date(fields)
     micros = f"epoch_us({first_of_month}) + {days} * 86400000000 + {_time(fields)}"
     value = (
-        f"CASE WHEN r.s IS NULL THEN NULL WHEN r.p.text = '' THEN {fail} "
-        f"WHEN {year} NOT BETWEEN 1 AND 9999 THEN error('not proven equal to Spark: the year in ' || r.s) "
+        f"CASE WHEN r['s'] IS NULL THEN NULL WHEN r['p']['text'] = '' THEN {fail} "
+        f"WHEN {year} NOT BETWEEN 1 AND 9999 THEN error('not proven equal to Spark: the year in ' || r['s']) "
         f"{_doubts(fields)} WHEN {_conflict(fields, year, month, days)} THEN {fail} "
         f"ELSE {_instant(micros, fields, kind)} END"
     )
@@ -205,12 +205,12 @@ def _doubts(fields: dict[str, str]) -> str:
     """What Spark may read, but not proven the same: years BC, and zones by name."""
     doubts = ""
     if "G" in fields:
-        doubts += f"WHEN lower({fields['G']}) = 'bc' THEN error('not proven equal to Spark: a year BC: ' || r.s) "
+        doubts += f"WHEN lower({fields['G']}) = 'bc' THEN error('not proven equal to Spark: a year BC: ' || r['s']) "
     if "zone" in fields:
         known = f"(?i)|z|utc|gmt(.{{6}})?|[+-].*|{'|'.join(_NAMED)}"
         doubts += (
             f"WHEN NOT regexp_full_match({fields['zone']}, '{known}') "
-            "THEN error('not proven equal to Spark: the zone in ' || r.s) "
+            "THEN error('not proven equal to Spark: the zone in ' || r['s']) "
         )
     return doubts
 

@@ -32,6 +32,12 @@ _BITS = (
 )
 
 
+_BEHIND_LISTS = {
+    *(TokenType.COMMA, TokenType.R_PAREN, TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY, TokenType.HAVING),
+    *(TokenType.QUALIFY, TokenType.ORDER_BY, TokenType.SORT_BY, TokenType.LIMIT, TokenType.UNION, TokenType.EXCEPT),
+    *(TokenType.INTERSECT, TokenType.ROWS, TokenType.RANGE),
+}
+
 # The first words of Spark's types; sqlglot knows those of all databases.
 _TYPES = (
     "BOOLEAN TINYINT BYTE SMALLINT SHORT INT INTEGER BIGINT LONG FLOAT REAL DOUBLE DECIMAL DEC NUMERIC STRING CHAR "
@@ -74,6 +80,24 @@ class PlainSpark(Spark):
         EQUALITY = {**SparkParser.EQUALITY, **SparkParser.COMPARISON}
         COMPARISON = {}
 
+        def _parse_csv(self, parse_method: Callable[[], Any], sep: TokenType = TokenType.COMMA) -> list[Any]:
+            """A list; sqlglot would overlook a comma with nothing before or behind it: a, or (,a) or PARTITION BY a,
+
+            An item that is missing for another reason is none of that: array(null, 1) is first tried as a type.
+            """
+
+            def item() -> Any:
+                before = self._prev
+                found = parse_method()
+                is_over = not self._curr or self._curr.token_type in _BEHIND_LISTS
+                if found is None and is_over and before and before.token_type == sep and self._prev is before:
+                    self.raise_error("a comma with nothing behind it", before)
+                return found
+
+            if self._curr and self._curr.token_type == sep:
+                self.raise_error("a comma with nothing before it", self._curr)
+            return super()._parse_csv(item, sep)
+
         def _parse_value(self, values: bool = True) -> exp.Tuple | None:
             """A row of VALUES; sqlglot would take the t of `VALUES 1, 2 AS t(a)` for the name of the last value."""
             if self._match(TokenType.L_PAREN, advance=False):
@@ -85,15 +109,12 @@ class PlainSpark(Spark):
             """EXCEPT behind a star; EXCLUDE, REPLACE and RENAME are other databases'."""
             return super()._parse_star_op("EXCEPT") if "EXCEPT" in keywords else None
 
-        def _parse_csv(self, parse_method: Callable[[], Any], sep: TokenType = TokenType.COMMA) -> list[Any]:
-            """A list; sqlglot would overlook a comma with nothing on one side of it."""
-            items = [parse_method()]
-            while self._match(sep):
-                comma = self._prev
-                items.append(parse_method())
-                if items[-1] is None or items[0] is None:
-                    self.raise_error("a comma with nothing on one side of it", comma)
-            return [item for item in items if item is not None]
+        def _parse_join(self, *args: Any, **options: Any) -> exp.Join | None:
+            comma = self._curr if self._match(TokenType.COMMA, advance=False) else None
+            join = super()._parse_join(*args, **options)
+            if join is None and comma is not None:
+                self.raise_error("no table behind the comma", comma)
+            return join
 
         def _parse_interval(
             self, require_interval: bool = True, parse_function_unit: bool = True

@@ -28,6 +28,10 @@ def has_sets(group: exp.Group | None) -> bool:
 
 def key_nodes(group: exp.Group) -> list[exp.Expr]:
     """The keys as written, each once, in order: those that grouping_id() counts."""
+    return _keys([*group.expressions, *(group.args.get("grouping_sets") or [])])
+
+
+def _keys(items: Sequence[exp.Expr]) -> list[exp.Expr]:
     found: dict[str, exp.Expr] = {}
 
     def walk(node: exp.Expr) -> None:
@@ -37,19 +41,31 @@ def key_nodes(group: exp.Group) -> list[exp.Expr]:
         else:
             found.setdefault(node.unnest().sql(), node.unnest())
 
-    for item in group.expressions:
+    for item in items:
         walk(item)
     return list(found.values())
 
 
 def group_clause(e: Expressions, group: exp.Group, columns: Sequence[Typed], items: Sequence[exp.Expr]) -> str:
-    """What stands behind GROUP BY; `columns` are the translated select list `items`. Empty for one group of all rows."""
-    e.only(group, {"expressions", "all", "rollup", "cube"})
+    """What stands behind GROUP BY; `columns` are those of the select list, `items` what each was written as.
+
+    Empty for one group of all rows.
+    """
+    e.only(group, {"expressions", "all", "rollup", "cube", "grouping_sets"})
     if group.args.get("all"):
-        if len(items) != len(columns):
-            e.refuse(group, "GROUP BY ALL beside a star", "write the columns out")
-        keys = [column for item, column in zip(items, columns, strict=True) if not _aggregates(item)]
+        keys = [column for item, column in zip(items, columns, strict=True) if not _calls_aggregate(item)]
+        if any(column.is_window for column in keys):
+            e.wrong(group, "GROUP BY ALL beside a window function that aggregates nothing.")
         return ", ".join(_key(e, group, key) for key in keys)
+    if group.args.get("grouping_sets"):  # GROUP BY a, b GROUPING SETS (…): the keys only say what grouping_id counts
+        sets = group.args["grouping_sets"]
+        if {key.sql() for item in sets for key in _keys([item])} != {key.sql() for key in key_nodes(group)}:
+            e.refuse(group, "a key of GROUP BY that is in no set of GROUPING SETS", "leave it away")
+        return ", ".join(_element(e, item, columns, items) for item in sets)
+    if any(isinstance(item, exp.Tuple) and not item.expressions for item in group.expressions):
+        e.wrong(group, "GROUP BY (). Leave GROUP BY away for one group of all rows.")
+    if is_one_group(group):
+        return ""
     parts = [_element(e, item, columns, items) for item in group.expressions]
     for word in ("rollup", "cube"):
         if group.args.get(word):
@@ -72,8 +88,10 @@ def normalise_keys(e: Expressions, group: exp.Group) -> None:
                 ]
 
 
-def _aggregates(item: exp.Expr) -> bool:
-    return any(is_aggregate(part) and not isinstance(part, exp.Window) for part in item.walk())
+def _calls_aggregate(item: exp.Expr) -> bool:
+    """Whether an item calls an aggregate, over a window too, other than in a subquery."""
+    parts = item.walk(prune=lambda part: isinstance(part, exp.Query | exp.Subquery))
+    return any(is_aggregate(part) and not isinstance(part, exp.Window) for part in parts)
 
 
 def _element(e: Expressions, node: exp.Expr, columns: Sequence[Typed], items: Sequence[exp.Expr]) -> str:
@@ -81,10 +99,10 @@ def _element(e: Expressions, node: exp.Expr, columns: Sequence[Typed], items: Se
         return f"{_WORDS[type(node)]} ({', '.join(_element(e, part, columns, items) for part in node.expressions)})"
     if isinstance(node, exp.Tuple):
         return f"({', '.join(_element(e, part, columns, items) for part in node.expressions)})"
-    if isinstance(node, exp.Literal) and not node.is_string:
-        at = position(e, node, columns, "GROUP BY")
-        if at < len(items) and _aggregates(items[at]):
-            e.wrong(node, f"GROUP BY {node.this}, which is an aggregate.")
+    at = position(e, node, columns, "GROUP BY")
+    if at is not None:
+        if _calls_aggregate(items[at]):
+            e.wrong(node, f"GROUP BY {at + 1}, which is an aggregate.")
         return _key(e, node, columns[at])
     return _key(e, node, e.expr(node.unnest()))
 
@@ -111,11 +129,27 @@ def groupable(e: Expressions, node: exp.Expr, value: Typed, what: str) -> None:
         e.refuse(node, f"{what} over {kinds.in_spark(value.kind)}", "use another type for what tells rows apart")
 
 
-def position(e: Expressions, node: exp.Literal, columns: Sequence[Typed], clause: str) -> int:
-    """The index of the column that a number in GROUP BY or ORDER BY names."""
-    if not node.this.isdigit() or not 1 <= int(node.this) <= len(columns):
-        e.wrong(node, f"{clause} {node.this}: there are {len(columns)} columns.")
-    return int(node.this) - 1
+def position(e: Expressions, node: exp.Expr, columns: Sequence[Typed], clause: str) -> int | None:
+    """The index of the column that an int in GROUP BY or ORDER BY names; None for any other expression."""
+    node = node.unnest()
+    literal = node.this if isinstance(node, exp.Neg) else node
+    if not isinstance(literal, exp.Literal) or literal.is_string or not literal.this.isdigit():
+        return None
+    number = -int(literal.this) if isinstance(node, exp.Neg) else int(literal.this)
+    if abs(number) >= 2**31:
+        return None
+    if not 1 <= number <= len(columns):
+        e.wrong(node, f"{clause} {number}: there are {len(columns)} columns.")
+    return number - 1
+
+
+def is_one_group(group: exp.Group | None) -> bool:
+    """GROUPING SETS (()): all rows are one group, and there is one even where there are no rows."""
+    items = group.expressions if group is not None else []
+    if len(items) != 1 or not isinstance(items[0], exp.GroupingSets):
+        return False
+    sets = items[0].expressions
+    return len(sets) == 1 and isinstance(sets[0], exp.Tuple) and not sets[0].expressions
 
 
 @function(
@@ -145,7 +179,8 @@ def _grouping_id(e: Expressions, node: exp.Anonymous) -> Typed:
     written = [part.sql() for part in node.expressions]
     if written and written != [key.sql() for key in keys]:
         e.wrong(node, "grouping_id of other columns than the keys of GROUP BY. Write grouping_id().")
-    return Typed(f"CAST(grouping({_grouped(e, node, keys)}) AS BIGINT)", kinds.BIGINT)
+    counted = _grouped(e, node, keys)
+    return Typed(f"CAST({f'grouping({counted})' if counted else '0'} AS BIGINT)", kinds.BIGINT)
 
 
 def _grouped(e: Expressions, node: exp.Expr, keys: Sequence[exp.Expr]) -> str:

@@ -5,19 +5,29 @@ Source: the names of columns in Spark 4.2, asked for each construct and function
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
+import pyarrow as pa
 from sqlglot import exp
 
+from thresher.sql import kinds
+from thresher.sql.call_names import called
 
 
 @dataclass(frozen=True)
 class Words:
-    """The text of the query, and the names that stand for tables in it: in front of a column they are left out."""
+    """The text of the query, and the names that stand for tables in it: in front of a column they are left out.
+
+    `kind` tells the type of an expression: dates are added by other words than numbers.
+    """
 
     text: str
     tables: frozenset[str] = frozenset()
+    kind: Callable[[exp.Expr], pa.DataType] = lambda node: kinds.VOID
+
 
 _OPERATORS: dict[type[exp.Expr], str] = {
     exp.Add: "+",
@@ -38,41 +48,6 @@ _OPERATORS: dict[type[exp.Expr], str] = {
     exp.BitwiseOr: "|",
     exp.BitwiseXor: "^",
 }
-
-# Functions that Spark names otherwise than they are written.
-_RENAMED = {
-    **{name: name.upper() for name in "acos asin atan cbrt ceil cos cosh degrees exp expm1 floor log10 log1p".split()},
-    **{name: name.upper() for name in "log2 pi radians sin sinh sqrt tan tanh e regexp_like".split()},
-    **{name: name.upper() for name in "acosh asinh atan2 atanh cot csc hypot log power sec signum".split()},
-    "current_database": "current_schema",
-}
-# What Spark shows for arguments that were left out: by function and the number of those written.
-_DEFAULTS = {
-    ("regexp_replace", 3): "1",
-    ("split", 2): "-1",
-    ("round", 1): "0",
-    ("bround", 1): "0",
-    ("lpad", 2): " ",
-    ("rpad", 2): " ",
-    ("locate", 2): "1",
-    ("months_between", 2): "true",
-    ("unix_timestamp", 1): "yyyy-MM-dd HH:mm:ss",
-    ("to_unix_timestamp", 1): "yyyy-MM-dd HH:mm:ss",
-    ("from_unixtime", 1): "yyyy-MM-dd HH:mm:ss",
-    ("regexp_instr", 2): "0",
-    ("sort_array", 1): "true",
-    ("str_to_map", 1): ",, :",
-    ("str_to_map", 2): ":",
-    ("mask", 1): "X, x, n, NULL",
-}
-# Functions of which only so many arguments are in the name.
-_SHOWN_ARGUMENTS = {
-    **{name: 1 for name in ("from_xml", "to_xml", "from_json", "to_json", "from_csv", "to_csv")},
-    **{name: 1 for name in ("schema_of_json", "schema_of_xml", "schema_of_csv")},
-}
-# Functions whose name shows something else than what is written, or the names of types: CAST is left out.
-_AS_CASTS = "int bigint smallint tinyint string float double decimal boolean binary date timestamp".split()
-_UNKNOWN = ("assert_true", "raise_error", "vector_norm", "window_time", "array_sort", "to_char", "to_varchar", "random")
 
 
 def column_name(node: exp.Expr, words: Words) -> str | None:
@@ -101,6 +76,8 @@ class _Unknown(Exception):
 
 
 def _named(node: exp.Expr, words: Words) -> str:
+    if isinstance(node, exp.Add | exp.Sub) and (text := _moved_date(node, words)):
+        return text
     if operator := _OPERATORS.get(type(node)):
         return f"({_named(node.this, words)} {operator} {_named(node.expression, words)})"
     rule = _RULES.get(type(node))
@@ -109,28 +86,41 @@ def _named(node: exp.Expr, words: Words) -> str:
     return rule(node, words)
 
 
+def _moved_date(node: exp.Add | exp.Sub, words: Words) -> str | None:
+    """A date and a number of days; an interval has rules of its own that are not known here."""
+    parts = [node.this, node.expression]
+    types = [words.kind(part) for part in parts]
+    if any(pa.types.is_duration(kind) or kind == kinds.MONTHS for kind in types):
+        raise _Unknown
+    if isinstance(node, exp.Add) and types[1] == kinds.DATE:
+        parts, types = parts[::-1], types[::-1]
+    if types[0] != kinds.DATE or types[1] == kinds.DATE:
+        return None
+    return f"date_{'add' if isinstance(node, exp.Add) else 'sub'}({_list(parts, words)})"
+
+
 def _list(nodes: Iterable[exp.Expr], words: Words) -> str:
     return ", ".join(_named(node, words) for node in nodes)
 
 
 def _literal(node: exp.Literal, words: Words) -> str:
-    if not node.is_string and "e" in node.this.lower():
-        return _double(node.this)
-    if not node.is_string and node.this[:1] in "0." and node.this not in ("0", "0.0") and node.this[:2] != "0.":
-        raise _Unknown  # .5 and 007
-    return str(node.this)
+    text = str(node.this)
+    if node.is_string:
+        return text
+    return _double(text) if "e" in text.lower() else f"{Decimal(text):f}"
 
 
 def _double(text: str) -> str:
     """Java's text of a double of few digits."""
     value = float(text)
-    if value != 0 and not 1e-3 <= abs(value) < 1e7:
-        mantissa, _, power = f"{value:e}".partition("e")
-        digits = repr(float(f"{mantissa}")) if len(repr(value)) < 16 else None
-        if digits is None:
-            raise _Unknown
-        return f"{digits}E{int(power)}"
-    return repr(value)
+    digits = repr(value)
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        return digits
+    shortest = Decimal(digits)
+    if len(shortest.as_tuple().digits) > 15 or not shortest.is_finite():
+        raise _Unknown
+    mantissa = shortest.scaleb(-shortest.adjusted()).normalize()
+    return f"{mantissa:f}{'' if '.' in f'{mantissa:f}' else '.0'}E{shortest.adjusted()}"
 
 
 def _is_literal(node: exp.Cast, words: Words) -> bool:
@@ -192,9 +182,8 @@ def _negative(node: exp.Neg, words: Words) -> str:
     inner = node.this
     if isinstance(inner, exp.Literal) or (isinstance(inner, exp.Cast) and _is_literal(inner, words)):
         text = _named(inner, words)
-        if not text.strip("0."):
-            raise _Unknown  # -0.0 is 0.0 as a decimal, and -0.0 as a double
-        return f"-{text}"
+        is_double = isinstance(inner, exp.Cast) and inner.to.is_type("double", "float")
+        return text if not text.strip("0.") and not is_double else f"-{text}"  # a decimal has no -0.0
     return f"(- {_named(inner, words)})"
 
 
@@ -217,14 +206,23 @@ def _is(node: exp.Is, words: Words) -> str:
 
 def _not(node: exp.Not, words: Words) -> str:
     inner = node.this
-    if isinstance(inner, exp.Is) and isinstance(inner.expression, exp.Null):
+    if isinstance(inner, exp.Is) and isinstance(inner.expression, exp.Null) and _is_written_not_null(inner, words):
         return f"({_named(inner.this, words)} IS NOT NULL)"
     return f"(NOT {_named(inner, words)})"
 
 
+def _is_written_not_null(node: exp.Is, words: Words) -> bool:
+    """a IS NOT NULL, which the parser gives as NOT a IS NULL."""
+    ends = [part.meta["end"] for part in node.this.walk() if "end" in part.meta]
+    found = re.search(r"\bis\s+(not\s+)?(null|unknown)\b", words.text[max(ends, default=0) :], re.IGNORECASE)
+    if found is None:
+        raise _Unknown
+    return found.group(1) is not None
+
+
 def _in(node: exp.In, words: Words) -> str:
     if node.args.get("query") is not None:
-        raise _Unknown
+        return f"({_named(node.this, words)} IN (listquery()))"
     return f"({_named(node.this, words)} IN ({_list(node.expressions, words)}))"
 
 
@@ -244,33 +242,18 @@ def _if(node: exp.If, words: Words) -> str:
 
 
 def _call(node: exp.Anonymous, words: Words) -> str:
-    name = node.name.lower()
-    arguments: Sequence[exp.Expr] = node.expressions
-    if name in ("&", "|", "^", "<<", ">>", ">>>") and len(arguments) == 2:
-        return f"({_named(arguments[0], words)} {name} {_named(arguments[1], words)})"
-    if name == "positive" and len(arguments) == 1:
-        return f"(+ {_named(arguments[0], words)})"
-    if name == "log" and len(arguments) == 1:
-        return f"LOG(E(), {_named(arguments[0], words)})"
-    if name in ("ceil", "floor") and len(arguments) == 2:
-        return f"{name}({_list(arguments, words)})"
-    if name in ("rtrim", "ltrim", "trim") and len(arguments) != 1:
-        raise _Unknown
-    if name in _UNKNOWN or (name in ("dateadd", "date_add", "datediff", "date_diff") and len(arguments) != 2):
-        raise _Unknown
-    if name == "if":
-        return f"(IF({_list(arguments, words)}))"
-    if name in ("isnull", "isnotnull") and len(arguments) == 1:
-        return f"({_list(arguments, words)} IS {'NOT ' * (name == 'isnotnull')}NULL)"
-    if name in _AS_CASTS and len(arguments) == 1:
-        return _named(arguments[0], words)
+    name, arguments = node.name.lower(), node.expressions
     if len(arguments) == 1 and isinstance(arguments[0], exp.Distinct):
         return f"{name}(DISTINCT {_list(arguments[0].expressions, words)})"
     if name == "count" and len(arguments) == 1 and isinstance(arguments[0], exp.Star):
         return "count(1)"
-    shown = arguments[: _SHOWN_ARGUMENTS.get(name, len(arguments))]
-    rest = _DEFAULTS.get((name, len(arguments)))
-    return f"{_RENAMED.get(name, name)}({_list(shown, words)}{f', {rest}' if rest is not None else ''})"
+    return _known(called(name, [_named(argument, words) for argument in arguments]))
+
+
+def _known(text: str | None) -> str:
+    if text is None:
+        raise _Unknown
+    return text
 
 
 def _written(node: exp.Expr, words: Words) -> str:
@@ -308,14 +291,14 @@ _ROW_FRAMES = ("row_number", "rank", "dense_rank", "percent_rank", "ntile", "cum
 def _frame(node: exp.Window, is_ordered: bool) -> str:
     name = node.this.name.lower() if isinstance(node.this, exp.Anonymous) else ""
     if name in ("lag", "lead"):
-        raise _Unknown
+        return _neighbour(node.this, name)
     spec = node.args.get("spec")
     if spec is not None:
         sides = []
         for side in ("start", "end"):
             value = spec.args.get(side)
             if isinstance(value, exp.Expr):
-                raise _Unknown
+                value = _known(value.this if isinstance(value, exp.Literal) and not value.is_string else None)
             sides.append(f"{value or 'CURRENT ROW'} {spec.args.get(f'{side}_side') or ''}".strip())
         return f"{str(spec.args['kind']).upper()} BETWEEN {sides[0]} AND {sides[1]}"
     if name == "cume_dist":
@@ -327,6 +310,15 @@ def _frame(node: exp.Window, is_ordered: bool) -> str:
     return "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
 
 
+def _neighbour(call: exp.Anonymous, name: str) -> str:
+    """The frame of lag and lead: the one row so many rows away."""
+    steps = call.expressions[1].this if len(call.expressions) > 1 else "1"
+    if not str(steps).isdigit():
+        raise _Unknown
+    row = f"{'-' if name == 'lag' else ''}{steps} FOLLOWING"
+    return f"ROWS BETWEEN {row} AND {row}"
+
+
 def _ordered(node: exp.Ordered, words: Words) -> str:
     direction = "DESC" if node.args.get("desc") else "ASC"
     nulls = "FIRST" if node.args.get("nulls_first") else "LAST"
@@ -336,8 +328,12 @@ def _ordered(node: exp.Ordered, words: Words) -> str:
 def _substring(node: exp.Substring, words: Words) -> str:
     parts = [node.this, node.args.get("start"), node.args.get("length")]
     text = _list([part for part in parts if part is not None], words)
-    written = words.text[: _start(node)].rstrip().lower()
-    name = "substr" if written.rstrip(" (").endswith("substr") else "substring"
+    spellings = set(re.findall(r"\b(substr|substring)\s*\(", words.text.lower()))
+    if len(spellings) > 1:
+        before = re.search(r"(substr|substring)\s*\(\s*$", words.text[: _start(node)].lower())
+        is_first_part = isinstance(node.this, exp.Column | exp.Literal | exp.Anonymous)
+        spellings = {_known(before[1] if before and is_first_part else None)}
+    name = spellings.pop()
     return f"{name}({text}{'' if parts[2] is not None else ', 2147483647'})"
 
 
@@ -349,9 +345,56 @@ def _start(node: exp.Expr) -> int:
     return int(min(starts))
 
 
-def _like(node: exp.Like, words: Words) -> str:
-    text = f"{_named(node.this, words)} LIKE {_named(node.expression, words)}"
-    return f"(NOT {text})" if node.args.get("negate") else text
+def _like(node: exp.Like | exp.ILike, words: Words, escape: str = "") -> str:
+    value = _named(node.this, words)
+    negated = bool(node.args.get("negate"))
+    if isinstance(node.expression, exp.Any | exp.All):
+        many = f"{'not' * negated}like{'any' if isinstance(node.expression, exp.Any) else 'all'}"
+        return f"{many}({value if isinstance(node, exp.Like) else f'lower({value})'})"
+    pattern = _named(node.expression, words)
+    text = f"{value} LIKE {pattern}" if isinstance(node, exp.Like) else f"ilike({value}, {pattern})"
+    return f"(NOT {text}{escape})" if negated else f"{text}{escape}"
+
+
+def _escaped(node: exp.Escape, words: Words) -> str:
+    if not isinstance(node.this, exp.Like):
+        raise _Unknown
+    return _like(node.this, words, f" ESCAPE '{_named(node.expression, words)}'")
+
+
+def _trim(node: exp.Trim, words: Words) -> str:
+    value, side = _named(node.this, words), node.args.get("position") or "BOTH"
+    if node.expression:
+        return f"TRIM({side} {_named(node.expression, words)} FROM {value})"
+    return f"{ {'BOTH': 'trim', 'LEADING': 'ltrim', 'TRAILING': 'rtrim'}[side] }({value})"
+
+
+def _position(node: exp.StrPosition, words: Words) -> str:
+    part, value = node.args["substr"], node.this
+    ends = [inner.meta["end"] for inner in part.walk() if "end" in inner.meta]
+    between = words.text[max(ends, default=0) + 1 : _start(value)].lower()
+    name = "locate" if re.search(r"\bin\b", between) else "position"
+    at = node.args.get("position")
+    return f"{name}({_list([part, value], words)}, {_named(at, words) if at else '1'})"
+
+
+def _overlay(node: exp.Overlay, words: Words) -> str:
+    parts = [node.this, node.expression, node.args["from_"]]
+    length = node.args.get("for_")
+    return f"overlay({_list(parts, words)}, {_named(length, words) if length else '-1'})"
+
+
+def _lambda(node: exp.Lambda, words: Words) -> str:
+    variables = ["namedlambdavariable()"] * len(node.expressions)
+    return f"lambdafunction({', '.join([_named(node.this, words), *variables])})"
+
+
+def _bracket(node: exp.Bracket, words: Words) -> str:
+    value, keys = _named(node.this, words), _list(node.expressions, words)
+    is_field = kinds.is_struct(words.kind(node.this)) or getattr(node.expressions[0], "is_string", False)
+    if is_field and not kinds.is_map(words.kind(node.this)):
+        return f"{value}.{keys}"
+    return f"{value}[{keys}]"
 
 
 _RULES: dict[type[exp.Expr], Callable[..., str]] = {
@@ -372,7 +415,19 @@ _RULES: dict[type[exp.Expr], Callable[..., str]] = {
     exp.Between: lambda node, words: f"between({_list([node.this, node.args['low'], node.args['high']], words)})",
     exp.Like: _like,
     exp.RegexpLike: lambda node, words: f"RLIKE({_named(node.this, words)}, {_named(node.expression, words)})",
-    exp.ILike: lambda node, words: f"ilike({_named(node.this, words)}, {_named(node.expression, words)})",
+    exp.ILike: _like,
+    exp.Escape: _escaped,
+    exp.Trim: _trim,
+    exp.StrPosition: _position,
+    exp.Overlay: _overlay,
+    exp.Decode: lambda node, words: f"decode({_list([node.this, node.args['charset']], words)})",
+    exp.DecodeCase: lambda node, words: f"decode({_list(node.expressions, words)})",
+    exp.Collate: lambda node, words: f"collate({_named(node.this, words)}, {node.expression.name.upper()})",
+    exp.HexString: lambda node, words: f"X'{node.this.upper()}'",
+    exp.Lambda: _lambda,
+    exp.Identifier: lambda node, words: "namedlambdavariable()",
+    exp.Subquery: lambda node, words: "scalarsubquery()",
+    exp.Exists: lambda node, words: "exists()",
     exp.Case: _case,
     exp.If: _if,
     exp.Anonymous: _call,
@@ -382,7 +437,7 @@ _RULES: dict[type[exp.Expr], Callable[..., str]] = {
     exp.Substring: _substring,
     exp.NullSafeNEQ: lambda node, words: f"(NOT ({_named(node.this, words)} <=> {_named(node.expression, words)}))",
     exp.Dot: lambda node, words: f"{_named(node.this, words)}.{node.expression.name}",
-    exp.Bracket: lambda node, words: f"{_named(node.this, words)}[{_list(node.expressions, words)}]",
+    exp.Bracket: _bracket,
     exp.Extract: lambda node, words: f"extract({_written(node.this, words)} FROM {_named(node.expression, words)})",
     exp.Filter: _filter,
     exp.Window: _window,

@@ -70,7 +70,7 @@ def _percentile(e: Expressions, call: Call) -> Typed:
     pair = f"{{'v': {as_double(value)}, 'n': CAST({often.sql} AS BIGINT)}}"
     pairs = call.run("list", pair, where=known)
     values = [f"spark_weighted_percentile({pairs}, {share!r}::DOUBLE)" for share in shares]
-    return _each(values, is_array, kinds.DOUBLE, f"coalesce(list_sum(list_transform({pairs}, lambda f: f.n)), 0)")
+    return _each(values, is_array, kinds.DOUBLE, f"coalesce(list_sum(list_transform({pairs}, lambda f: f['n'])), 0)")
 
 
 @arrow_function("spark_weighted_percentile", ["STRUCT(v DOUBLE, n BIGINT)[]", "DOUBLE"], "DOUBLE")

@@ -75,19 +75,15 @@ class Query:
                 text.append(f" as {self.text[_start(last) : end]}")
         return "".join([*text, self.text[end:]])
 
-    def to_duckdb(self, names: Mapping[str, str], schemas: Mapping[str, pa.Schema]) -> str:
-        """DuckDB's SQL with Spark's meaning, over tables of `names` with the columns of `schemas`.
+    def translation(self, names: Mapping[str, str], schemas: Mapping[str, pa.Schema]) -> Translation:
+        """DuckDB's SQL with Spark's meaning, over tables of `names` with the columns of `schemas`; see `Translation`.
 
         Raises NotPortable for what is not proven equal, SqlError for what is wrong on either engine (a parameter that
         has no value yet among it).
 
-        >>> parse("select max(n) as n from t").to_duckdb({"t": "v_1"}, {"t": pa.schema([("n", pa.int32())])})
+        >>> parse("select max(n) as n from t").translation({"t": "v_1"}, {"t": pa.schema([("n", pa.int32())])}).sql
         'SELECT max(t1."n") AS "n" FROM v_1 AS t1'
         """
-        return self.translation(names, schemas).sql
-
-    def translation(self, names: Mapping[str, str], schemas: Mapping[str, pa.Schema]) -> Translation:
-        """DuckDB's SQL together with the result's columns and Spark's types for them."""
         self._check(names)
         self._check(schemas)
         tables = {_name(table): (names[_name(table)], schemas[_name(table)]) for table in self._references}

@@ -29,6 +29,7 @@ class Result:
     sql: str
     names: tuple[str | None, ...]
     types: tuple[pa.DataType, ...]
+    tables: tuple[str | None, ...] = ()  # whose columns they are: ORDER BY may name a table in front of them
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,18 @@ class Relations(ABC):
     @abstractmethod
     def query(self, node: exp.Expr, outer: Scope | None = None, *, is_top: bool = False) -> Result:
         """Any query, its CTEs in sight only inside it; `outer` is the row that it may refer to."""
+
+    @abstractmethod
+    def scalar(self, node: exp.Expr) -> Result:
+        """A subquery that stands for one value."""
+
+    @abstractmethod
+    def exists(self, node: exp.Exists) -> Typed:
+        """EXISTS (SELECT …)."""
+
+    @abstractmethod
+    def is_in(self, node: exp.In, *, negated: bool) -> Typed:
+        """a [NOT] IN (SELECT …)."""
 
     @abstractmethod
     def pivoted(self, relation: Relation, pivot: exp.Pivot) -> Relation:
@@ -281,6 +294,7 @@ class Relations(ABC):
             result = self.query(node.this.this, Scope(left.columns, is_lateral=True))
             right = self._derived(node, result)
         columns = left.columns + right.columns
+        # Without ON, Spark takes LEFT JOIN LATERAL of a generator for an inner one.
         if join.args.get("on") is None and (side != "LEFT" or isinstance(node.this, exp.Anonymous)):
             return Relation(f"{left.sql} CROSS JOIN LATERAL {right.sql}", columns)
         condition = "TRUE"

@@ -10,13 +10,13 @@ from typing import Any
 from sqlglot import exp
 
 from thresher.sql import kinds, nested
-from thresher.sql.aggregates import is_aggregate, ordered
-from thresher.sql.expressions import Scope, Typed
-from thresher.sql.generators import GENERATORS
-from thresher.sql.grouping import group_clause, has_sets, key_nodes, normalise_keys, position, told_apart
+from thresher.sql.aggregates import has_aggregate, has_window, is_aggregate, ordered
+from thresher.sql.expressions import Column, Scope, Typed
+from thresher.sql.generated_groups import is_generator, over_groups, written
+from thresher.sql.grouping import group_clause, has_sets, is_one_group, key_nodes, normalise_keys, position, told_apart
 from thresher.sql.naming import Words, column_name
 from thresher.sql.pivots import Pivots
-from thresher.sql.relations import Result
+from thresher.sql.relations import Relation, Result
 from thresher.sql.subqueries import Subqueries
 from thresher.sql.time_windows import with_windows
 
@@ -31,7 +31,7 @@ class Selects(Subqueries, Pivots):
 
     def select(self, node: exp.Select, outer: Scope | None, is_top: bool) -> Result:
         self.e.only(node, _CLAUSES)
-        node = with_windows(self.e, node)
+        node = over_groups(self.e, with_windows(self.e, node))
         relation = self.from_(node, outer)
         scope = self.e.scope = Scope(relation.columns, outer)
         group = node.args.get("group")
@@ -45,33 +45,63 @@ class Selects(Subqueries, Pivots):
         if group is not None:
             normalise_keys(self.e, group)
         with _set(scope, may_correlate=not _is_aggregated(node)):
-            columns, lateral = self._projection(node)
+            columns, items, lateral = self._projection(node)
         from_ = f"{relation.sql or '(SELECT 1) AS one'} {lateral}" if lateral else relation.sql
         clauses.insert(0, f"FROM {from_}" if from_ else "")
         if group is not None:
-            keys = group_clause(self.e, group, columns, node.expressions)
+            keys = group_clause(self.e, group, columns, items)
             clauses.append(f"GROUP BY {keys}" if keys else "")
         # Over no rows Spark gives no row, not even for the set () of ROLLUP and its like.
-        required = ["count(*) > 0"] if scope.grouping_keys is not None else []
+        required = ["count(*) > 0"] if scope.grouping_keys is not None and not is_one_group(group) else []
         if having := node.args.get("having"):
             with _set(scope, is_having=True):
                 required.append(self.e.condition(having.this, "HAVING").sql)
         clauses.append(f"HAVING {' AND '.join(required)}" if required else "")
         if qualify := node.args.get("qualify"):
             clauses.append(self._qualify(node, qualify))
+        tables = tuple(self._table_of(item, column) for item, column in zip(items, columns, strict=True))
         distinct = "DISTINCT " if node.args.get("distinct") else ""
         if distinct:
             self.e.only(node.args["distinct"], set())
             columns = [told_apart(self.e, node, column, "DISTINCT") for column in columns]
-        if order := node.args.get("order"):
-            clauses.append(f"ORDER BY {self.order(order, columns, bool(distinct))}")
         for key in ("sort", "distribute", "cluster"):  # they place rows in files and tasks, and promise no order
             for item in node.args[key].expressions if node.args.get(key) else []:
                 inner = item.this if isinstance(item, exp.Ordered) else item
                 self.e.expr(exp.Column(this=inner) if isinstance(inner, exp.Identifier) else inner)
+        names, types = tuple(c.name for c in columns), tuple(c.kind for c in columns)
+        order = node.args.get("order")
+        if distinct and order:
+            inner = _joined(f"SELECT DISTINCT {self.head(node, columns, False)}", *clauses)
+            return self.in_order(node, Result(inner, names, types, tables), is_top)
+        if order:
+            clauses.append(f"ORDER BY {self.order(order, columns)}")
         clauses.append(self.limit(node))
-        sql = " ".join(part for part in (f"SELECT {distinct}{self.head(node, columns, is_top)}", *clauses) if part)
-        return Result(sql, tuple(c.name for c in columns), tuple(c.kind for c in columns))
+        sql = _joined(f"SELECT {distinct}{self.head(node, columns, is_top)}", *clauses)
+        return Result(sql, names, types, tables)
+
+    def in_order(self, node: exp.Expr, result: Result, is_top: bool) -> Result:
+        """A result of DISTINCT or a set operation behind ORDER BY and LIMIT, which see its own columns alone."""
+        alias = self.alias()
+        columns = [
+            Typed(f"{alias}.c{n}", kind, name)
+            for n, (name, kind) in enumerate(zip(result.names, result.types, strict=True), 1)
+        ]
+        tables = result.tables or (None,) * len(columns)
+        self.e.scope = Scope([Column(c.name or "", table, c) for c, table in zip(columns, tables, strict=True)])
+        clauses = []
+        if order := node.args.get("order"):
+            if any(has_aggregate(item) or has_window(item) for item in order.expressions):
+                self.e.wrong(order, "an aggregate or a window in ORDER BY behind DISTINCT or a set operation.")
+            clauses.append(f"ORDER BY {self.order(order, columns)}")
+        head = self.head(node, columns, is_top)
+        sql = _joined(f"SELECT {head} FROM ({result.sql}) AS {alias}", *clauses, self.limit(node))
+        return replace(result, sql=sql)
+
+    def _table_of(self, item: exp.Expr, column: Typed) -> str | None:
+        """The table in front of a column of the result that is a column of FROM, under its own name."""
+        if not isinstance(item, exp.Column | exp.Star):
+            return None
+        return next((c.table for c in self.e.scope.columns if c.value.sql == column.sql), None)
 
     def head(self, node: exp.Expr, columns: Sequence[Typed], is_top: bool) -> str:
         """The select list: under the columns' own names at the top, where each has its own; else as c1, c2, …"""
@@ -86,25 +116,24 @@ class Selects(Subqueries, Pivots):
             for n, column in enumerate(columns, 1)
         )
 
-    def _projection(self, node: exp.Select) -> tuple[list[Typed], str]:
-        """The columns of the select list, and the join that an explode in it amounts to."""
+    def _projection(self, node: exp.Select) -> tuple[list[Typed], list[exp.Expr], str]:
+        """The columns of the select list, what each was written as, and the joins that its generators amount to."""
         columns: list[Typed] = []
-        lateral = ""
+        items: list[exp.Expr] = []
+        generated = self._generated_columns(node)
         for item in node.expressions:
-            inner = item.this if isinstance(item, exp.Aliases) else item.unalias()
+            items += [item] * (len(columns) - len(items))
+            inner = written(item)
             if isinstance(inner, exp.Star) or (isinstance(inner, exp.Column) and isinstance(inner.this, exp.Star)):
                 columns += self._star(inner)
+                items += [exp.Star()] * (len(columns) - len(items))
                 continue
-            if isinstance(inner, exp.Anonymous) and inner.name.lower() in GENERATORS:
-                if lateral or node.args.get("group") or node.args.get("having"):
-                    self.e.refuse(inner, f"{inner.name} beside another one or under GROUP BY", "use LATERAL VIEW")
-                if any(is_aggregate(call) for other in node.expressions for call in _calls(other)):
-                    self.e.refuse(inner, f"an aggregate beside {inner.name}", "aggregate in a subquery")
-                relation = self.exploded(inner, None, _generator_names(item), inner.name.lower().endswith("_outer"))
-                lateral = relation.sql
-                columns += [column.value for column in relation.columns]
+            if id(item) in generated:
+                columns += [column.value for column in generated[id(item)].columns]
+                items += [item] * (len(columns) - len(items))
                 continue
             value = self.e.expr(inner)
+            self._check_aliases(inner)
             if isinstance(item, exp.Alias):
                 value = replace(value, name=item.alias, literal=None)
                 self.e.scope.aliases.setdefault(item.alias.lower(), value)
@@ -112,11 +141,37 @@ class Selects(Subqueries, Pivots):
                 tables = frozenset(column.table for column in self.e.scope.columns if column.table)
                 value = replace(value, name=column_name(inner, Words(self.source.text, tables)))
             columns.append(value)
+            items.append(item)
         if not columns:
             self.e.wrong(node, "SELECT without columns.")
-        if lateral and any(column.is_window for column in columns):
-            self.e.refuse(node, "explode beside a window function", "use LATERAL VIEW")
-        return columns, lateral
+        return columns, items, " ".join(relation.sql for relation in generated.values())
+
+    def _check_aliases(self, item: exp.Expr) -> None:
+        """An item may use the names of others, but not inside a window."""
+        names = {column.name.lower() for column in self.e.scope.columns}
+        tables = {column.table for column in self.e.scope.columns}
+        for window in item.find_all(exp.Window):
+            for column in window.find_all(exp.Column):
+                first = column.parts[0].name.lower()
+                if first in self.e.scope.aliases and first not in names and first not in tables:
+                    self.e.wrong(column, f"the alias {first} inside a window; expected a column of FROM.")
+
+    def _generated_columns(self, node: exp.Select) -> dict[int, Relation]:
+        """The joins and columns of the generators in the select list, by the id of their items.
+
+        All other items see their columns by name, those before them too.
+        """
+        found: dict[int, Relation] = {}
+        for item in node.expressions:
+            inner = written(item)
+            if is_generator(inner):
+                if node.args.get("having"):
+                    self.e.refuse(inner, f"{inner.name} beside HAVING", "use LATERAL VIEW")
+                relation = self.exploded(inner, None, _generator_names(item), inner.name.lower().endswith("_outer"))
+                found[id(item)] = relation
+                for column in relation.columns:
+                    self.e.scope.aliases.setdefault(column.name.lower(), column.value)
+        return found
 
     def _star(self, node: exp.Expr) -> list[Typed]:
         star = node if isinstance(node, exp.Star) else node.this
@@ -150,12 +205,12 @@ class Selects(Subqueries, Pivots):
             self.e.wrong(qualify, "QUALIFY without a window function.")
         return f"QUALIFY {condition.sql}"
 
-    def order(self, node: exp.Order, columns: Sequence[Typed], is_result_only: bool) -> str:
+    def order(self, node: exp.Order, columns: Sequence[Typed]) -> str:
         """ORDER BY: the result's columns by position or name first, then the columns of FROM."""
         if isinstance(node.expressions[0].this, exp.Var) and node.expressions[0].this.name.upper() == "ALL":
             (item,) = node.expressions
             return ", ".join(
-                self._nested_key(item, column, is_result_only)
+                self._nested_key(item, column)
                 if nested.is_nested(column.kind)
                 else ordered(item, str(n))
                 for n, column in enumerate(columns, 1)
@@ -168,31 +223,22 @@ class Selects(Subqueries, Pivots):
                 if known.sql != column.sql:
                     del aliases[column.name.lower()]
         with _set(scope, aliases=aliases, aliases_first=True):
-            return ", ".join(self._order_key(item, columns, is_result_only) for item in node.expressions)
+            return ", ".join(self._order_key(item, columns) for item in node.expressions)
 
-    def _order_key(self, item: exp.Ordered, columns: Sequence[Typed], is_result_only: bool) -> str:
+    def _order_key(self, item: exp.Ordered, columns: Sequence[Typed]) -> str:
         self.e.only(item, {"this", "desc", "nulls_first"})
-        if isinstance(item.this, exp.Literal) and not item.this.is_string:
-            at = position(self.e, item.this, columns, "ORDER BY")
-            if nested.is_nested(columns[at].kind):
-                return self._nested_key(item, columns[at], is_result_only)
-            return ordered(item, str(at + 1))
-        value = self.e.expr(item.this)
+        at = position(self.e, item.this, columns, "ORDER BY")
+        value = columns[at] if at is not None else self.e.expr(item.this)
         if nested.is_nested(value.kind):
-            return self._nested_key(item, value, is_result_only)
-        same = next((n for n, column in enumerate(columns, 1) if column.sql == value.sql), None)
-        if same is None and is_result_only:
-            self.e.wrong(item, "ORDER BY something that the result does not have.")
-        return ordered(item, str(same) if same is not None else value.sql)
+            return self._nested_key(item, value)
+        same = next((n for n, column in enumerate(columns) if column.sql == value.sql), None) if at is None else at
+        if same is None and isinstance(item.this.unnest(), exp.Literal | exp.Null):
+            return ordered(item, f"CAST({value.sql} AS VARCHAR)")  # DuckDB refuses a bare constant
+        return ordered(item, str(same + 1) if same is not None else value.sql)
 
-    def _nested_key(self, item: exp.Ordered, value: Typed, is_result_only: bool) -> str:
+    def _nested_key(self, item: exp.Ordered, value: Typed) -> str:
         """Arrays and structs are sorted by a key that puts their NULLs where Spark does."""
-        key = nested.sort_key(self.e, item, value, "ORDER BY")
-        if is_result_only:
-            self.e.refuse(
-                item, f"ORDER BY {kinds.in_spark(value.kind)} here", "order by its fields, or in a query around"
-            )
-        return ordered(item, key)
+        return ordered(item, nested.sort_key(self.e, item, value, "ORDER BY"))
 
     def limit(self, node: exp.Expr) -> str:
         """LIMIT and OFFSET by whole numbers that the text itself gives."""
@@ -215,6 +261,10 @@ class Selects(Subqueries, Pivots):
 
 def _calls(node: exp.Expr) -> Iterator[exp.Anonymous]:
     return node.find_all(exp.Anonymous)
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
 
 
 def _generator_names(item: exp.Expr) -> list[str]:

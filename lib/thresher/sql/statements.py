@@ -101,7 +101,7 @@ class _Reader:
         self.at = 0
 
     def statement(self) -> Statement:
-        readers = {"INSERT": self._insert, "DELETE": self._delete, "UPDATE": self._update, "MERGE": self._merge}
+        readers: dict[str, Callable[[], Statement]] = {"INSERT": self._insert, "DELETE": self._delete, "UPDATE": self._update, "MERGE": self._merge}
         reader = readers.get(self._word())
         if reader is None:
             self._wrong("INSERT, UPDATE, DELETE or MERGE")
@@ -169,19 +169,17 @@ class _Reader:
             condition = self._until("THEN")
         self._take("THEN")
         action = self._take(*(("INSERT",) if matched == "by target" else ("UPDATE", "DELETE")))
-        values: tuple[tuple[str, str], ...] | None = ()
         if action == "UPDATE":
             self._take("SET")
-            values = self._star() or self._assignments(alias, "WHEN")
+        values: tuple[tuple[str, str], ...] | None = ()
+        if action != "DELETE" and self._word() == "*":
+            self.at += 1
+            values = None
+        elif action == "UPDATE":
+            values = self._assignments(alias, "WHEN")
         elif action == "INSERT":
-            values = self._star() or self._insertion()
-        return Clause(matched, action.lower(), condition, None if values == "*" else values)  # type: ignore[arg-type]
-
-    def _star(self) -> str:
-        if self._word() != "*":
-            return ""
-        self.at += 1
-        return "*"
+            values = self._insertion()
+        return Clause(matched, action.lower(), condition, values)
 
     def _insertion(self) -> tuple[tuple[str, str], ...]:
         self._take("(")

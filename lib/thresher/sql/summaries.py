@@ -76,7 +76,7 @@ def _histogram(e: Expressions, call: Call) -> Typed:
 MACROS["spark_few_bins(counts, n)"] = (
     "CASE WHEN len(map_keys(counts)) > n THEN error('not proven equal to Spark: histogram_numeric of more different "
     "values than bins: use count(*) with GROUP BY') "
-    "ELSE list_transform(map_entries(counts), lambda b: {'x': b.key, 'y': CAST(b.value AS DOUBLE)}) END"
+    "ELSE list_transform(map_entries(counts), lambda b: {'x': b['key'], 'y': CAST(b['value'] AS DOUBLE)}) END"
 )
 _BITMAP_BYTES = 4096
 

@@ -36,10 +36,10 @@ MACROS.update(
         # A local time that comes twice, or never: Java takes the shift from before the clocks change.
         "spark_to_utc(z, t)": (
             "list_transform([{'t': t, 'old': spark_zone_shift(z, t - to_days(1)), "
-            "'new': spark_zone_shift(z, t + to_days(1))}], lambda zoned: CASE WHEN zoned.old = zoned.new "
-            "OR spark_zone_shift(z, spark_unshifted(zoned.t, zoned.old)) = zoned.old "
-            "OR spark_zone_shift(z, spark_unshifted(zoned.t, zoned.new)) <> zoned.new "
-            "THEN spark_unshifted(zoned.t, zoned.old) ELSE spark_unshifted(zoned.t, zoned.new) END)[1]"
+            "'new': spark_zone_shift(z, t + to_days(1))}], lambda zoned: CASE WHEN zoned['old'] = zoned['new'] "
+            "OR spark_zone_shift(z, spark_unshifted(zoned['t'], zoned['old'])) = zoned['old'] "
+            "OR spark_zone_shift(z, spark_unshifted(zoned['t'], zoned['new'])) <> zoned['new'] "
+            "THEN spark_unshifted(zoned['t'], zoned['old']) ELSE spark_unshifted(zoned['t'], zoned['new']) END)[1]"
         ),
     }
 )

@@ -16,6 +16,7 @@ from thresher.sql.grouping import told_apart
 from thresher.sql.relations import Result
 from thresher.sql.selects import Selects
 
+_OF_THE_WHOLE = ("with_", "order", "sort", "distribute", "cluster", "limit", "offset")
 _MOST_LEVELS = 100  # of a recursive query; Spark's spark.sql.cteRecursionLevelLimit
 
 
@@ -67,8 +68,10 @@ class _Translator(Selects):
             if isinstance(node, exp.Values):
                 return self.whole(self.values(node), is_top)
             if isinstance(node, exp.Subquery):
-                self.e.only(node, {"this", "with_"})
-                return self.query(node.this, outer, is_top=is_top)
+                self.e.only(node, {"this", "with_", "order", "limit", "offset"})
+                if not any(node.args.get(key) for key in ("order", "limit", "offset")):
+                    return self.query(node.this, outer, is_top=is_top)
+                return self.in_order(node, self.query(node.this, outer), is_top)
             self.e.refuse(node, f"{type(node).__name__.upper()} as a query")
         finally:
             self.ctes = ctes
@@ -144,18 +147,18 @@ class _Translator(Selects):
                 found = f"{kinds.in_spark(one)} and {kinds.in_spark(other)}"
                 self.e.wrong(node, f"{word} of {found} in column {position}. Cast it on one side.")
             types.append(kind)
+        self._check_sides(node)
         all_ = "" if node.args.get("distinct") else " ALL"
         compared = word if word != "UNION" or node.args.get("distinct") else ""
         sides = [" ".join(self._side(result, types, self.alias(), compared)) for result in (left, right)]
-        alias = self.alias()
-        columns = [
-            Typed(f"{alias}.c{n}", kind, name) for n, (name, kind) in enumerate(zip(left.names, types, strict=True), 1)
-        ]
-        self.e.scope = Scope([])
-        order = f" ORDER BY {self.order(node.args['order'], columns, True)}" if node.args.get("order") else ""
-        head = self.head(node, columns, is_top)
-        sql = f"SELECT {head} FROM (({sides[0]}) {word}{all_} ({sides[1]})) AS {alias}{order} {self.limit(node)}"
-        return Result(sql.rstrip(), left.names, tuple(types))
+        result = Result(f"({sides[0]}) {word}{all_} ({sides[1]})", left.names, tuple(types), left.tables)
+        return self.in_order(node, result, is_top)
+
+    def _check_sides(self, node: exp.SetOperation) -> None:
+        """The parser lets a side without parentheses have clauses that are those of the whole."""
+        for side in (node.this, node.expression):
+            if not isinstance(side, exp.Subquery) and any(side.args.get(key) for key in _OF_THE_WHOLE):
+                self.e.wrong(side, "WITH, ORDER BY or LIMIT on one side of a set operation. Write the side in (…).")
 
     def _side(self, result: Result, types: Sequence[pa.DataType], alias: str, compared: str = "") -> tuple[str, str]:
         """A query in these types: its SELECT, and its FROM; `compared` names what tells its rows apart."""

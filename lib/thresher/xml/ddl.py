@@ -47,8 +47,20 @@ def struct_type(text: str) -> pa.StructType:
     return found
 
 
+def table_schema(text: str) -> pa.Schema:
+    """The columns that the text describes, as `struct_type` reads it; NOT NULL columns are not nullable.
+
+    >>> table_schema("id int NOT NULL, name string").field("id").nullable
+    False
+    """
+    reader = _Reader(text)
+    found = reader.columns(end="")
+    reader.expect("")
+    return pa.schema([field.with_nullable(field.name not in reader.required) for field in found])
+
+
 class _Reader:
-    """Reads tokens from left to right."""
+    """Reads tokens from left to right; `required` are the columns that were written NOT NULL."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -62,6 +74,7 @@ class _Reader:
             at = found.end()
         self.tokens.append(("", len(text)))
         self.next = 0
+        self.required: set[str] = set()
 
     def peek(self, ahead: int = 0) -> str:
         return self.tokens[min(self.next + ahead, len(self.tokens) - 1)][0]
@@ -93,7 +106,7 @@ class _Reader:
                 raise self.error("a name that is not there yet (upper and lower case are the same)", start)
             seen.add(column.name.lower())
             columns.append(column)
-            self.skip_constraints()
+            self.constraints(column.name, is_top=not end)
         return pa.struct(columns)
 
     def name(self) -> str:
@@ -110,9 +123,10 @@ class _Reader:
             self.take()
         return self.type()
 
-    def skip_constraints(self) -> None:
-        """Every column is nullable, as in Spark's from_xml; a comment says nothing about the type."""
+    def constraints(self, name: str, *, is_top: bool) -> None:
+        """NOT NULL, which only a table holds its rows to; a comment says nothing about the type."""
         if self.peek().lower() == "not":
+            self.required |= {name} if is_top else set()
             self.take()
             if self.take().lower() != "null":
                 self.next -= 1
