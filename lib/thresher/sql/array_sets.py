@@ -9,7 +9,7 @@ from thresher.sql import kinds
 from thresher.sql.allowed import MACROS, function
 from thresher.sql.arrays import array, with_element
 from thresher.sql.expressions import Expressions, Typed
-from thresher.sql.lambdas import each, let, unless_null
+from thresher.sql.lambdas import each, let, unless_null, variable
 from thresher.sql.nested import has_map, is_nested, order_key, tightest
 
 _arrays = partial(function, group="Arrays")
@@ -102,7 +102,7 @@ def _sets(e: Expressions, node: exp.Anonymous) -> tuple[list[Typed], pa.DataType
 
 def _distinct(e: Expressions, a: str, kind: pa.DataType, more: str = "") -> str:
     """The first of equal elements; `more` is a condition on the element `{x}`."""
-    one, place = f"x{next(e.lambdas)}", f"x{next(e.lambdas)}"
+    one, place = variable(e, kind).sql, variable(e, kinds.BIGINT).sql
     condition = f"list_position({a}, {one}) = {place}{more.format(x=one)}"
     return f"list_filter({a}, lambda {one}, {place}: {condition})"
 

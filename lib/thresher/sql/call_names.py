@@ -57,7 +57,6 @@ _SHOWN_ARGUMENTS = {
 }
 # Names of types: CAST is left out.
 _AS_CASTS = "int bigint smallint tinyint string float double decimal boolean binary date timestamp".split()
-_UNITS = ("dateadd", "date_add", "datediff", "date_diff", "timestampadd", "timestampdiff")
 # Functions that Spark shows as an expression: by name and number of arguments.
 _FORMS = {
     **{(sign, 2): f"({{0}} {sign} {{1}})" for sign in ("&", "|", "^", "<<", ">>", ">>>")},
@@ -76,10 +75,12 @@ _FORMS = {
     ("like", 3): "{0} LIKE {1} ESCAPE '{2}'",
     ("raise_error", 1): "raise_error(USER_RAISED_EXCEPTION, map(errorMessage, {0}))",
     ("assert_true", 1): "assert_true({0}, '{0}' is not true!)",
+    **{(name, 3): "timestampadd({0}, {1}, {2})" for name in ("dateadd", "date_add")},
+    **{(name, 3): "timestampdiff({0}, {1}, {2})" for name in ("datediff", "date_diff")},
     **{(name, 1): "{0}" for name in _AS_CASTS},
 }
-_UNKNOWN = {("raise_error", 2), ("array_sort", 1), *((name, 3) for name in _UNITS)}
-_NEVER_KNOWN = ("vector_norm", "window_time", "to_char", "to_varchar", "random")
+_UNKNOWN = {("raise_error", 2), ("array_sort", 1)}
+_NEVER_KNOWN = ("vector_norm", "window_time", "random")
 
 
 def called(name: str, arguments: Sequence[str]) -> str | None:

@@ -13,6 +13,7 @@ from sqlglot import exp
 
 from thresher.sql import allowed, kinds
 from thresher.sql.dialect import Source
+from thresher.sql.variables import FRESH, closed
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ class Expressions:
             self.refuse(node, _described(node), allowed.REMEDIES.get(node.key, _REMEDIES.get(type(node), "")))
         self.only(node, known.parts)
         self.node = node
-        return known.rule(self, node)
+        value = known.rule(self, node)
+        return replace(value, sql=closed(value.sql)) if FRESH in value.sql else value
 
     def only(self, node: exp.Expr, parts: frozenset[str] | set[str]) -> None:
         """Refuse a node that has parts beyond these: nothing that was written may be ignored."""

@@ -9,6 +9,7 @@ from sqlglot import exp
 from thresher.sql import kinds
 from thresher.sql.allowed import construct
 from thresher.sql.expressions import Expressions, Typed
+from thresher.sql.variables import FRESH
 
 
 @construct(
@@ -66,7 +67,11 @@ def _check(e: Expressions, node: exp.Lambda) -> None:
 
 def variable(e: Expressions, kind: pa.DataType) -> Typed:
     """A name that no other lambda of the query has."""
-    return Typed(f"x{next(e.lambdas)}", kind)
+    return Typed(_fresh(e), kind)
+
+
+def _fresh(e: Expressions) -> str:
+    return f"{FRESH}{next(e.lambdas)}"
 
 
 def each(e: Expressions, array: str, kind: pa.DataType, make: Callable[[Typed], str], word: str = "transform") -> str:
@@ -80,7 +85,7 @@ def let(e: Expressions, values: Sequence[Typed], make: Callable[..., str]) -> st
     long = [value for value in values if not re.fullmatch(r"[\w.\"']+|CAST\('[\w.-]*' AS \w+\)", value.sql)]
     if not long:
         return make(*[value.sql for value in values])
-    whole = f"x{next(e.lambdas)}"
+    whole = _fresh(e)
     names = {id(value): f"struct_extract({whole}, 'v{n}')" for n, value in enumerate(long)}
     fields = ", ".join(f"'v{n}': {typed(value)}" for n, value in enumerate(long))
     text = make(*[names.get(id(value), value.sql) for value in values])
@@ -108,7 +113,7 @@ def fold(
     element = array.kind.value_type
     blank = f"CAST(NULL AS {kinds.in_duckdb(element)})"
     empty = f"CAST(NULL AS {kinds.in_duckdb(start.kind)})"
-    state, pair, end = (f"x{next(e.lambdas)}" for _ in range(3))
+    state, pair, end = (_fresh(e) for _ in range(3))
     merged = merge(Typed(f"struct_extract({state}, 'r')", start.kind), Typed(f"struct_extract({pair}, 'x')", element))
     first = f"[{{'r': {typed(start)}, 'x': {blank}}}]"
 

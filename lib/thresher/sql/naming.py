@@ -13,8 +13,10 @@ from decimal import Decimal
 import pyarrow as pa
 from sqlglot import exp
 
+from thresher.errors import NotPortable, SqlError
 from thresher.sql import kinds
 from thresher.sql.call_names import called
+from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,18 @@ def _named(node: exp.Expr, words: Words) -> str:
     return rule(node, words)
 
 
+def _kind(node: exp.Expr, words: Words) -> pa.DataType:
+    try:
+        return words.kind(node)
+    except (NotPortable, SqlError):  # a part of a lambda
+        raise _Unknown from None
+
+
 def _moved_date(node: exp.Add | exp.Sub, words: Words) -> str | None:
     """A date and a number of days; an interval has rules of its own that are not known here."""
     parts = [node.this, node.expression]
-    types = [words.kind(part) for part in parts]
-    if any(pa.types.is_duration(kind) or kind == kinds.MONTHS for kind in types):
+    types = [_kind(part, words) for part in parts]
+    if any(isinstance(kind, kinds.Interval) for kind in types):
         raise _Unknown
     if isinstance(node, exp.Add) and types[1] == kinds.DATE:
         parts, types = parts[::-1], types[::-1]
@@ -247,7 +256,18 @@ def _call(node: exp.Anonymous, words: Words) -> str:
         return f"{name}(DISTINCT {_list(arguments[0].expressions, words)})"
     if name == "count" and len(arguments) == 1 and isinstance(arguments[0], exp.Star):
         return "count(1)"
+    if name in ("lpad", "rpad", "to_char", "to_varchar"):
+        name = _typed_name(name, arguments, words)
     return _known(called(name, [_named(argument, words) for argument in arguments]))
+
+
+def _typed_name(name: str, arguments: list[exp.Expr], words: Words) -> str:
+    """The name of a function that Spark replaces by another one for some types."""
+    kind = _kind(arguments[0], words)
+    if name in ("lpad", "rpad"):
+        return _known(name if kind != kinds.BINARY or len(arguments) == 3 else None)
+    is_moment = kind in (kinds.DATE, TIMESTAMP, TIMESTAMP_NTZ)
+    return _known("to_char" if kinds.is_number(kind) else "date_format" if is_moment else None)
 
 
 def _known(text: str | None) -> str:
@@ -391,8 +411,8 @@ def _lambda(node: exp.Lambda, words: Words) -> str:
 
 def _bracket(node: exp.Bracket, words: Words) -> str:
     value, keys = _named(node.this, words), _list(node.expressions, words)
-    is_field = kinds.is_struct(words.kind(node.this)) or getattr(node.expressions[0], "is_string", False)
-    if is_field and not kinds.is_map(words.kind(node.this)):
+    is_field = isinstance(node.expressions[0], exp.Literal) and node.expressions[0].is_string
+    if is_field and not kinds.is_map(_kind(node.this, words)):
         return f"{value}.{keys}"
     return f"{value}[{keys}]"
 

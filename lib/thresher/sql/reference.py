@@ -33,18 +33,42 @@ _GROUPS = (
 
 _HEAD = """# Portable SQL
 
-Steps are written in Spark's SQL. What stands on this page runs on both engines with the same rows, names and types: on
-the embedded engine it is translated for DuckDB, and tests hold each line to what Spark gives. Anything else is refused
-there by name (`NotPortable`, with line and column); such a step says `engine: spark`.
+Steps are written in Spark's SQL (4.2, ANSI mode, zone UTC). What stands on this page runs on both engines with the same
+rows, names and types: on the embedded engine it is translated for DuckDB, and tests hold each line to what Spark gives.
+Anything else is refused there by name (`NotPortable`, with file, line, column and the remedy); such a step says
+`engine: spark`. `thresher check portable PIPELINE` tells beforehand, `thresher check parity PIPELINE` proves it.
 
-The rules behind the list: values are never converted implicitly between text and numbers; result types are Spark's;
-overflow, a bad cast and division by zero are errors (Spark's ANSI mode); the zone is UTC; rows have an order only after
-ORDER BY; a result column has a name of its own (give a computed column one with AS).
-
-A few casts of text depend on the row: text that Spark reads in a way not proven here (`'1e2'` as a decimal, a named
-time zone) stops the step with "not proven equal to Spark" and is never read on trust.
+- Types, precision and scale, rounding, overflow, bad casts and division by zero follow Spark's ANSI rules, and so do the
+  implicit conversions, also in function calls and comparisons.
+- Rows have an order only after ORDER BY. What depends on the order of rows is refused unless the order is given or does
+  not matter: `first`, `last`, `any_value`, `collect_list` and their like stop the step with "not proven equal to Spark"
+  where rows of one group differ.
+- A few values are decided row by row: text that Spark reads in a way not proven here (dates beyond the years 1 to 9999,
+  odd zones) stops the step with "not proven equal to Spark". Nothing is read on trust.
+- Sums and statistics of floating numbers depend on the order of the rows, on Spark alone, too: they agree to about 13
+  digits. Money belongs in decimals, which are exact to the last digit.
+- A condition beside AND or OR that may fail is looked at only where the conditions before it leave the matter open.
+- Functions whose answer changes by itself (`current_date`, `rand`, `uuid`) are refused: pass the day as a parameter.
 
 This page is made from the allow-list itself (`thresher.sql.reference()`).
+"""
+
+_TAIL = """## Statements
+
+`lake.execute(statement, params, name=rows)` changes a dataset in one commit, on both engines by the same queries, and
+returns how many rows were inserted, updated and deleted. Conditions, values and queries in a statement are portable SQL.
+
+| what | note |
+|---|---|
+| `INSERT INTO \\| OVERWRITE [TABLE] zone.name [(a, b)] SELECT …` | Columns by position or name; missing ones become NULL. |
+| `UPDATE zone.name [AS t] SET a = …, b = … [WHERE …]` | Every value is computed from the row as it was. |
+| `DELETE FROM zone.name [AS t] [WHERE …]` | Rows for which the condition is true; NULL keeps the row. |
+| `MERGE INTO zone.name [AS t] USING name \\| (SELECT …) [AS s] ON … WHEN [NOT] MATCHED [BY SOURCE] [AND …] THEN …` | \
+UPDATE SET, DELETE, INSERT, with `*` for all columns by name. The first WHEN that is true decides; two rows of the source \
+that would change one row are an error. |
+
+A value goes into a column by Spark's store assignment: numbers into numbers (overflow is an error), dates into
+timestamps and back, anything that is not nested into text; the rest needs a cast.
 """
 
 
@@ -58,4 +82,4 @@ def reference() -> str:
                 cells = (f"`{entry.signature}`", entry.note, f"`{entry.example}`")
                 lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, _TAIL])

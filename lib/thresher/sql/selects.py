@@ -110,7 +110,7 @@ class Selects(Subqueries, Pivots):
             at = names.index(None)
             item = node.expressions[at] if at < len(node.expressions) else node
             self.e.refuse(item, f"result column {at + 1} without a name", "name it with AS")
-        is_named = is_top and len({str(name).lower() for name in names}) == len(names)
+        is_named = is_top and "" not in names and len({str(name).lower() for name in names}) == len(names)
         return ", ".join(
             f"{column.sql} AS {kinds.quoted(str(column.name) if is_named else f'c{n}')}"
             for n, column in enumerate(columns, 1)
@@ -137,9 +137,10 @@ class Selects(Subqueries, Pivots):
             if isinstance(item, exp.Alias):
                 value = replace(value, name=item.alias, literal=None)
                 self.e.scope.aliases.setdefault(item.alias.lower(), value)
-            elif value.name is None or isinstance(inner, exp.Dot):
+            else:
                 tables = frozenset(column.table for column in self.e.scope.columns if column.table)
-                value = replace(value, name=column_name(inner, Words(self.source.text, tables)))
+                words = Words(self.source.text, tables, lambda part: self.e.expr(part).kind)
+                value = replace(value, name=column_name(inner, words))
             columns.append(value)
             items.append(item)
         if not columns:
