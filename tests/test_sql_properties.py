@@ -16,8 +16,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from thresher.engines import Engine, open_engine
 from thresher.errors import DataError, NotPortable, SqlError
@@ -121,7 +119,7 @@ def made(seed: int, rows: int, *, ends: bool) -> pa.Table:
 
 TABLES = {"rows": made(1, 24, ends=False), "others": made(2, 12, ends=False), "ends": made(3, 40, ends=True)}
 
-# What stands for {kind}: first what ends a query, then what goes on. Alternatives are parted by new lines.
+# What may stand for {kind}, one a line: columns and literals, and what goes on with further kinds; {n} are small numbers.
 _LEAVES = {
     "int": "i\nj\nid\n0\n2\n-3\n100",
     "bigint": "b\n5L\n-1L",
@@ -513,10 +511,12 @@ _GOES_ON = {
         stddev({double}) OVER (PARTITION BY g)
         collect_list({int}) OVER (PARTITION BY g ORDER BY id)
     """,
-    "query": """
+    "ordered": """
         SELECT id, {any} AS v FROM rows WHERE {bool} ORDER BY {made} DESC, id
         SELECT id, {any} AS v FROM rows ORDER BY {made} NULLS LAST, id LIMIT 7
         SELECT id, {any} AS v FROM rows ORDER BY 2 NULLS FIRST, 1 LIMIT 9 OFFSET 3
+    """,
+    "query": """
         SELECT DISTINCT {any} AS v, {bool} AS w FROM rows
         SELECT {any} AS k, count(*) AS n, sum({int}) AS s FROM rows GROUP BY 1 HAVING count(*) > 1
         SELECT {string} AS k, {bool} AS l, max({dec}) AS s FROM rows GROUP BY k, l
@@ -557,7 +557,6 @@ _GOES_ON = {
     "made": "({int} + i)\nupper({string})\n({dec} * m)\nlast_day({date})\nnullif({any}, {any})\n(x - {num})",
     "name": "i\nj\nb\nm\nt\nu\nd\np\nz",
 }
-_COMPOSED = frozenset(_GOES_ON) - frozenset(_LEAVES)
 
 
 def _lines(text: str) -> list[str]:
@@ -568,36 +567,21 @@ LEAVES = {kind: _lines(text) for kind, text in _LEAVES.items()}
 GOES_ON = {kind: _lines(text) for kind, text in _GOES_ON.items()}
 
 
-@st.composite
-def grown(draw: st.DrawFn, kind: str, depth: int) -> str:
+def grown(chance: random.Random, kind: str, depth: int) -> str:
     """A text of that kind, at most `depth` functions deep."""
-    if kind in _COMPOSED:
-        choice = draw(st.sampled_from(GOES_ON[kind]))
-    else:
-        ends = depth == 0 or draw(st.integers(0, 3)) == 0 or kind not in GOES_ON
-        choice = draw(st.sampled_from(LEAVES[kind] if ends else GOES_ON[kind]))
+    if kind in LEAVES:
+        is_leaf = depth == 0 or kind not in GOES_ON or chance.random() < 1 / 8
+        choice = chance.choice((LEAVES if is_leaf else GOES_ON)[kind])
         depth -= 1
-    return re.sub(r"\{(\w+)\}", lambda slot: draw(grown(slot[1], max(depth, 0))), choice)
+    else:
+        choice = chance.choice(GOES_ON[kind])
+    return re.sub(r"\{(\w+)\}", lambda slot: grown(chance, slot[1], max(depth, 0)), choice)
 
 
 def drawn(kind: str, number: int, depth: int) -> list[str]:
-    """That many different texts, the same in every run."""
-    found: dict[str, None] = {}
-
-    @settings(
-        max_examples=number,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(grown(kind, depth))
-    def keep(text: str) -> None:
-        found[text] = None
-
-    keep()
-    return list(found)
+    """Up to that many different texts, the same in every run."""
+    chance = random.Random(f"{kind} {depth}")
+    return list(dict.fromkeys(grown(chance, kind, depth) for _ in range(number)))
 
 
 @dataclass(frozen=True)
@@ -647,10 +631,10 @@ class Asked:
                 "refused" if "not proven equal to Spark" in text else f"raised {type(error).__name__}: {text}"
             )
 
-    def query(self, text: str) -> Answer:
-        """The answer to a whole query, in its order if it has one."""
+    def query(self, text: str, *, ordered: bool) -> Answer:
+        """The answer to a whole query."""
         found = self.rows(text)
-        return found if isinstance(found, Answer) else answer(found, ordered=" ORDER BY " in text.rpartition(")")[2])
+        return found if isinstance(found, Answer) else answer(found, ordered=ordered)
 
     def columns(self, shape: str, texts: Sequence[str], at_once: int = 1) -> dict[str, Answer]:
         """The answer to each text as a column of `shape`, so many of them in one query as can be answered together."""
@@ -725,7 +709,9 @@ def test_columns_are_sparks(shape: str, kind: str, number: int, depth: int, embe
     assert unlike(ours, sparks) == ""
 
 
-def test_whole_queries_are_sparks(embedded: Asked, on_spark: Asked) -> None:
-    ours = {text: embedded.query(text) for text in drawn("query", 80, 1)}
+@pytest.mark.parametrize(("kind", "number"), [("query", 80), ("ordered", 30)])
+def test_whole_queries_are_sparks(kind: str, number: int, embedded: Asked, on_spark: Asked) -> None:
+    ordered = kind == "ordered"
+    ours = {text: embedded.query(text, ordered=ordered) for text in drawn(kind, number, 2)}
     answered, raised = asked_again(ours)
-    assert unlike(ours, {text: on_spark.query(text) for text in answered + raised}) == ""
+    assert unlike(ours, {text: on_spark.query(text, ordered=ordered) for text in answered + raised}) == ""

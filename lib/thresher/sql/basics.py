@@ -27,6 +27,8 @@ def _literal(e: Expressions, node: exp.Literal) -> Typed:
 
 def number(e: Expressions, node: exp.Expr, text: str) -> Typed:
     """A plain number as it is written."""
+    if not text[-1].isdigit() and text[-1] != ".":
+        e.wrong(node, f"{text} is no number.")
     found = literals.number(text)
     if found is None:
         e.wrong(node, f"the number {text} has more than 38 digits.")
@@ -93,6 +95,9 @@ def _paren(e: Expressions, node: exp.Paren) -> Typed:
 
 @_literals(exp.HexString, parts="this", signature="X'00ff'", note="binary.", example="SELECT X'00ff' AS a")
 def _bytes(e: Expressions, node: exp.HexString) -> Typed:
+    start = node.meta.get("start")
+    if start is not None and e.source.text[start] == "0":
+        e.wrong(node, f"0x{node.this}, which is no number to Spark. Write X'{node.this}' for bytes.")
     digits = node.this if len(node.this) % 2 == 0 else f"0{node.this}"
     text = "".join(f"\\x{digits[n : n + 2]}" for n in range(0, len(digits), 2))
     return Typed(f"'{text}'::BLOB", kinds.BINARY)

@@ -38,6 +38,9 @@ _BEHIND_LISTS = {
     *(TokenType.INTERSECT, TokenType.ROWS, TokenType.RANGE),
 }
 
+# What stands behind one operand, or between two, and gives a boolean.
+_CONDITIONS = (exp.Is, exp.In, exp.Between, exp.Like, exp.ILike, exp.RegexpLike, exp.Escape)
+
 # The first words of Spark's types; sqlglot knows those of all databases.
 _TYPES = (
     "BOOLEAN TINYINT BYTE SMALLINT SHORT INT INTEGER BIGINT LONG FLOAT REAL DOUBLE DECIMAL DEC NUMERIC STRING CHAR "
@@ -55,7 +58,7 @@ class PlainSpark(Spark):
         KEYWORDS = {
             word: token
             for word, token in Spark.Tokenizer.KEYWORDS.items()
-            if word not in ("~~~", "~~", "~~*", "~*", "-|-", "<->", "<<->>", "&<", "&>", "&&", "#>", "#>>", "??")
+            if word not in ("ISNULL", "NOTNULL", "~~~", "~~", "~~*", "~*", "-|-", "<->", "<<->>", "&<", "&>", "&&", "#>", "#>>", "??")
         }
 
     class Parser(SparkParser):
@@ -104,6 +107,18 @@ class PlainSpark(Spark):
                 return super()._parse_value(values)
             value = self._parse_disjunction()
             return self.expression(exp.Tuple(expressions=[value])) if value else None
+
+        def _parse_alias(self, this: exp.Expr | None, explicit: bool = False) -> exp.Expr | None:
+            """A name behind AS; sqlglot would take a text or a number for one."""
+            found = super()._parse_alias(this, explicit)
+            if isinstance(found, exp.Alias) and self._prev.token_type in (TokenType.STRING, TokenType.NUMBER):
+                self.raise_error("a name is no text; write it plainly or in backticks", self._prev)
+            return found
+
+        def _negate_range(self, this: exp.Expr | None = None) -> exp.Expr | None:
+            if isinstance(this, exp.Is):
+                self.raise_error("NOT NULL without IS; write IS NOT NULL", self._prev)
+            return super()._negate_range(this)
 
         def _parse_star_op(self, *keywords: str) -> list[exp.Expr] | None:
             """EXCEPT behind a star; EXCLUDE, REPLACE and RENAME are other databases'."""
@@ -164,6 +179,21 @@ class PlainSpark(Spark):
             if self._prev.token_type == TokenType.R_BRACKET:
                 self.raise_error("an array type is written array<int>", first)
 
+        def _parse_range(self, this: exp.Expr | None = None, parse_is: bool = False) -> exp.Expr | None:
+            """A condition such as IS NULL behind an operand; Spark has no second one behind it, and no comparison."""
+            first = this or self._parse_bitwise()
+            found = node = super()._parse_range(first, parse_is)
+            count = 0
+            while isinstance(node, exp.Expr) and node is not first:
+                count += isinstance(node, (*_CONDITIONS, exp.NullSafeEQ, exp.NullSafeNEQ))
+                node = node.this
+            if count:
+                last = first.this if isinstance(first, exp.Not) else first
+                follows = self._curr is not None and self._curr.token_type in self.EQUALITY
+                if count > 1 or isinstance(last, _CONDITIONS) or follows:
+                    self.raise_error("a condition as an operand without parentheses", self._prev)
+            return found
+
         def _parse_bitwise(self) -> exp.Expr | None:
             return self._bits(0)
 
@@ -172,8 +202,10 @@ class PlainSpark(Spark):
                 return self._parse_term()
             this = self._bits(level + 1)
             while name := self._match_bits(level):
-                parts = [this, self._bits(level + 1)]
-                this = exp.Anonymous(this=name, expressions=parts)
+                other = self._bits(level + 1)
+                if this is None or other is None:
+                    self.raise_error(f"{name} with nothing on one side of it", self._prev)
+                this = exp.Anonymous(this=name, expressions=[this, other])
             return this
 
         def _match_bits(self, level: int) -> str | None:

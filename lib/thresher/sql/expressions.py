@@ -53,7 +53,10 @@ class Scope:
     outer: Scope | None = None
     aliases: dict[str, Typed] = field(default_factory=dict)
     aliases_first: bool = False
+    repeated: set[str] = field(default_factory=set)  # aliases that several columns of the select list have
     is_having: bool = False
+    is_qualify: bool = False
+    group_keys: list[exp.Expr] = field(default_factory=list)  # those of GROUP BY, as written
     may_correlate: bool = False  # where the columns of the query around this one may be used, too
     is_lateral: bool = False  # of the row before LATERAL: the subquery may use it anywhere
     grouping_keys: list[exp.Expr] | None = None  # under ROLLUP, CUBE or GROUPING SETS
@@ -185,15 +188,36 @@ class Expressions:
                 return self._single(node, hits, parts[:2]), len(parts) - 2
         hits = [c for c in scope.columns if c.name.lower() == parts[0] and not c.is_hidden]
         if hits:
-            alias = scope.aliases.get(parts[0]) if scope.is_having else None
-            if alias is not None and alias.sql != hits[0].value.sql:
-                self.refuse(
-                    node, f"{parts[0]} in HAVING, both a column and an alias of another value", "rename the alias"
-                )
+            alias = scope.aliases.get(parts[0]) if scope.is_having or scope.is_qualify else None
+            if alias is not None and alias.sql != hits[0].value.sql and self._is_alias(node, parts[0]):
+                return alias, len(parts) - 1
             return self._single(node, hits, parts[:1]), len(parts) - 1
         if parts[0] in scope.aliases:
+            if parts[0] in scope.repeated:
+                self.wrong(node, f"{parts[0]} is the alias of several columns. Write the expression itself.")
             return scope.aliases[parts[0]], len(parts) - 1
         return None, 0
+
+    def _is_alias(self, node: exp.Expr, name: str) -> bool:
+        """Whether a name in HAVING or QUALIFY that is a column's and an alias of another value means the alias.
+
+        Inside an aggregate or a window and where the column is a key of GROUP BY, it is the column.
+        """
+        scope, keys = self.scope, {key.sql().lower() for key in self.scope.group_keys}
+        if name in (key.name.lower() for key in scope.group_keys if isinstance(key, exp.Column)):
+            return False
+        around = node.parent
+        while around is not None and not isinstance(around, exp.Having | exp.Qualify):
+            if isinstance(around, exp.Window) or (
+                isinstance(around, exp.Anonymous) and around.name.lower() in allowed.AGGREGATES
+            ):
+                return False
+            if around.sql().lower() in keys:
+                break
+            around = around.parent
+        if scope.is_qualify or scope.grouping_keys is not None or not isinstance(around, exp.Having):
+            self.refuse(node, f"{name} here, both a column and an alias of another value", "rename the alias")
+        return True
 
     def _single(self, node: exp.Expr, hits: list[Column], parts: list[str]) -> Typed:
         if len(hits) > 1:

@@ -64,7 +64,10 @@ def _from_interval(e: Expressions, node: exp.Expr, value: Typed, kind: pa.DataTy
     if kind in kinds.INTEGERS:
         return Typed(f"{word}({value.sql} // {factor} AS {kinds.in_duckdb(kind)})", kind, is_window=value.is_window)
     if kinds.is_decimal(kind):
-        e.refuse(node, f"cast({kinds.in_spark(value.kind)} as {kinds.in_spark(kind)})", "cast it to bigint")
+        number = f"CAST({value.sql} // {factor} AS DECIMAL(19,0))"
+        if value.kind.last == "second":
+            number = f"(CAST({value.sql} AS DECIMAL(19,0)) * CAST(0.000001 AS DECIMAL(7,6)))"
+        return Typed(f"{word}({number} AS {kinds.in_duckdb(kind)})", kind, is_window=value.is_window)
     _no_cast(e, node, value, kind)
 
 

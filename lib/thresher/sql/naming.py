@@ -452,7 +452,6 @@ _RULES: dict[type[exp.Expr], Callable[..., str]] = {
     exp.If: _if,
     exp.Anonymous: _call,
     exp.Alias: _struct_field,
-    exp.Star: lambda node, words: "*",
     exp.DPipe: lambda node, words: f"concat({_named(node.this, words)}, {_named(node.expression, words)})",
     exp.Substring: _substring,
     exp.NullSafeNEQ: lambda node, words: f"(NOT ({_named(node.this, words)} <=> {_named(node.expression, words)}))",

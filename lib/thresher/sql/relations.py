@@ -234,12 +234,19 @@ class Relations(ABC):
             rows.append(self.e.exprs(_cells(row)))
         if len({len(row) for row in rows}) != 1:
             self.e.wrong(node, "rows of VALUES with different numbers of columns.")
-        columns = [self.e.common(node, column, "VALUES") for column in zip(*rows, strict=True)]
+        columns = [self._one_type(node, column) for column in zip(*rows, strict=True)]
         lines = [", ".join(values[n].sql for values, _ in columns) for n in range(len(rows))]
         names = tuple(f"col{n}" for n in range(1, len(columns) + 1))
         alias = ", ".join(f"c{n}" for n in range(1, len(columns) + 1))
         sql = f"SELECT * FROM (VALUES {', '.join(f'({line})' for line in lines)}) AS v({alias})"
         return Result(sql, names, tuple(kind for _, kind in columns))
+
+    def _one_type(self, node: exp.Values, column: Sequence[Typed]) -> tuple[list[Typed], pa.DataType]:
+        """A column of VALUES, where text stays apart from other types, and floats with integers stay floats."""
+        found = {value.kind for value in column}
+        if kinds.FLOAT in found and found <= {kinds.FLOAT, kinds.VOID, *kinds.INTEGERS}:
+            return [self.e.cast(value, kinds.FLOAT) for value in column], kinds.FLOAT
+        return self.e.common(node, column, "VALUES", with_text=False)
 
     def whole(self, result: Result, is_top: bool) -> Result:
         """A result whose columns stand under their own names at the top."""
@@ -294,14 +301,20 @@ class Relations(ABC):
             result = self.query(node.this.this, Scope(left.columns, is_lateral=True))
             right = self._derived(node, result)
         columns = left.columns + right.columns
-        # Without ON, Spark takes LEFT JOIN LATERAL of a generator for an inner one.
-        if join.args.get("on") is None and (side != "LEFT" or isinstance(node.this, exp.Anonymous)):
+        if side == "LEFT" and isinstance(node.this, exp.Anonymous) and not self._has_on(join):
+            self.e.refuse(join, "LEFT JOIN LATERAL of a generator without ON", "write ON true")
+        if side != "LEFT" and join.args.get("on") is None:
             return Relation(f"{left.sql} CROSS JOIN LATERAL {right.sql}", columns)
         condition = "TRUE"
         if join.args.get("on") is not None:
             self.e.scope = Scope(columns)
             condition = self.e.condition(join.args["on"], "ON").sql
         return Relation(f"{left.sql} {side or 'INNER'} JOIN LATERAL {right.sql} ON {condition}", columns)
+
+    def _has_on(self, join: exp.Join) -> bool:
+        """Whether ON is written; the parser adds ON true. Spark would take LEFT JOIN LATERAL without it as inner."""
+        ends = [part.meta["end"] for part in join.this.walk() if "end" in part.meta]
+        return self.source.text[max(ends, default=-1) + 1 :].lstrip(") \n\t").lower().startswith("on")
 
     def _check_comma(self, node: exp.Join) -> None:
         """FROM a, b JOIN c ON …: the comma binds last in Spark, so ON does not see a."""

@@ -54,7 +54,7 @@ class Selects(Subqueries, Pivots):
         # Over no rows Spark gives no row, not even for the set () of ROLLUP and its like.
         required = ["count(*) > 0"] if scope.grouping_keys is not None and not is_one_group(group) else []
         if having := node.args.get("having"):
-            with _set(scope, is_having=True):
+            with _set(scope, is_having=True, group_keys=key_nodes(group) if group is not None else []):
                 required.append(self.e.condition(having.this, "HAVING").sql)
         clauses.append(f"HAVING {' AND '.join(required)}" if required else "")
         if qualify := node.args.get("qualify"):
@@ -136,7 +136,9 @@ class Selects(Subqueries, Pivots):
             self._check_aliases(inner)
             if isinstance(item, exp.Alias):
                 value = replace(value, name=item.alias, literal=None)
-                self.e.scope.aliases.setdefault(item.alias.lower(), value)
+                known = self.e.scope.aliases.setdefault(item.alias.lower(), value)
+                if known is not value:
+                    self.e.scope.repeated.add(item.alias.lower())
             else:
                 tables = frozenset(column.table for column in self.e.scope.columns if column.table)
                 words = Words(self.source.text, tables, lambda part: self.e.expr(part).kind)
@@ -199,7 +201,8 @@ class Selects(Subqueries, Pivots):
         return [self.e.struct_field(node, struct, field.name) for field in struct.kind]
 
     def _qualify(self, node: exp.Select, qualify: exp.Qualify) -> str:
-        condition = self.e.condition(qualify.this, "QUALIFY")
+        with _set(self.e.scope, is_qualify=True):
+            condition = self.e.condition(qualify.this, "QUALIFY")
         if any(is_aggregate(part) and not isinstance(part.parent, exp.Window) for part in _calls(qualify)):
             self.e.wrong(qualify, "an aggregate in QUALIFY. Give it a name in the select list.")
         if not condition.is_window and not any(item.find(exp.Window) for item in [qualify, *node.expressions]):
@@ -218,11 +221,14 @@ class Selects(Subqueries, Pivots):
             )
         scope = self.e.scope
         aliases: dict[str, Typed] = {}
-        for column in columns:
-            if column.name is not None:
-                known = aliases.setdefault(column.name.lower(), column)
-                if known.sql != column.sql:
-                    del aliases[column.name.lower()]
+        names = [str(column.name).lower() for column in columns]
+        for name, column in zip(names, columns, strict=True):
+            if column.name is not None and all(
+                other.sql == column.sql and name not in scope.repeated
+                for other_name, other in zip(names, columns, strict=True)
+                if other_name == name
+            ):
+                aliases[name] = column
         with _set(scope, aliases=aliases, aliases_first=True):
             return ", ".join(self._order_key(item, columns) for item in node.expressions)
 
@@ -235,6 +241,8 @@ class Selects(Subqueries, Pivots):
         same = next((n for n, column in enumerate(columns) if column.sql == value.sql), None) if at is None else at
         if same is None and isinstance(item.this.unnest(), exp.Literal | exp.Null):
             return ordered(item, f"CAST({value.sql} AS VARCHAR)")  # DuckDB refuses a bare constant
+        if same is not None and value.kind in (kinds.FLOAT, kinds.DOUBLE) and "SELECT" not in value.sql:
+            return ordered(item, f"({columns[same].sql} + 0e0)")  # sorted by itself, -0.0 would come out as 0.0
         return ordered(item, str(same + 1) if same is not None else value.sql)
 
     def _nested_key(self, item: exp.Ordered, value: Typed) -> str:
