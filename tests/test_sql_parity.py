@@ -21,6 +21,7 @@ import pytest
 from sqlglot import exp
 
 from thresher import sql
+from thresher.engines.embedded import EmbeddedEngine
 from thresher.errors import NotPortable, SqlError
 from thresher.sql import allowed
 from thresher.sql.kinds import Interval, array_of, in_spark
@@ -38,9 +39,7 @@ ZONED = "unix_seconds(timestamp'2024-03-11 00:00:00')-unix_seconds(timestamp'202
 
 def embedded() -> duckdb.DuckDBPyConnection:
     """A connection as the embedded engine sets it up."""
-    connection = duckdb.connect()
-    sql.prepare(connection)
-    return connection
+    return EmbeddedEngine().connection
 
 
 def encoded(value: Any, kind: pa.DataType) -> Any:

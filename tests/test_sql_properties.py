@@ -119,7 +119,7 @@ def made(seed: int, rows: int, *, ends: bool) -> pa.Table:
 
 TABLES = {"rows": made(1, 24, ends=False), "others": made(2, 12, ends=False), "ends": made(3, 40, ends=True)}
 
-# What may stand for {kind}, one a line: columns and literals, and what goes on with further kinds; {n} are small numbers.
+# What may stand for {kind}, one a line: columns and literals, then what goes on with further kinds; {n} is small.
 _LEAVES = {
     "int": "i\nj\nid\n0\n2\n-3\n100",
     "bigint": "b\n5L\n-1L",

@@ -279,5 +279,13 @@ def order_items(e: Expressions, items: list[exp.Ordered]) -> list[tuple[Typed, s
     for item in items:
         e.only(item, {"this", "desc", "nulls_first"})
         value = e.expr(item.this)
-        found.append((value, ordered(item, sort_key(e, item, value, "ORDER BY"))))
+        key = sort_key(e, item, value, "ORDER BY")
+        found.append((value, ordered(item, kept_apart(value, key) if key == value.sql else key)))
     return found
+
+
+def kept_apart(value: Typed, key: str) -> str:
+    """The key as something other than the column: DuckDB gives a column back as it sorted it, with 0.0 for -0.0."""
+    if value.kind in (kinds.FLOAT, kinds.DOUBLE):
+        return f"({key} + 0e0)"
+    return f"[{key}]" if kinds.is_array(value.kind) or kinds.is_struct(value.kind) else key

@@ -10,6 +10,7 @@ _RENAMED = {
     **{name: name.upper() for name in "rank dense_rank percent_rank".split()},
     "current_database": "current_schema",
     "array_agg": "collect_list",
+    "dateadd": "date_add",
 }
 # What Spark shows for arguments that were left out: by function and the number of those written.
 _DEFAULTS = {

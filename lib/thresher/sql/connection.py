@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import duckdb
 import pyarrow as pa
@@ -63,25 +64,74 @@ def _callees_first(macros: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 def add_functions(connection: duckdb.DuckDBPyConnection, functions: Iterable[allowed.ArrowFunction]) -> None:
     """Functions over Arrow arrays, for this connection and all its cursors."""
     for function in functions:
-        arguments = list(function.arguments) if function.arguments is not None else None
-        connection.create_function(
-            function.name,
-            _with_arity(function.run, arguments),
-            arguments,  # type: ignore[arg-type]
-            function.result,
-            type=PythonUDFType.ARROW,
-            null_handling=FunctionNullHandling.SPECIAL,
+        if _is_flat(function.result):
+            _add(connection, function.name, function.arguments, function.result, function.run)
+            continue
+        # COALESCE of DuckDB 1.5.6 keeps pointers into an Arrow array that it has given back: every 2,048th text was
+        # other bytes. Elements of lists are copied.
+        assert function.arguments is not None, (
+            f"{function.name}: a function with a result that is not flat has arguments"
         )
+        boxed = f"{function.name}_boxed"
+        _add(connection, boxed, function.arguments, f"{function.result}[]", partial(_boxed, function.run))
+        names = ", ".join(f"a{n}" for n in range(len(function.arguments)))
+        connection.execute(f"CREATE OR REPLACE MACRO {function.name}({names}) AS list_extract({boxed}({names}), 1)")
+
+
+def _is_flat(result: str) -> bool:
+    """Whether values of a type are held without pointers into other memory; lists are copied by DuckDB."""
+    return result.endswith("[]") or not result.startswith(("VARCHAR", "BLOB", "STRUCT", "MAP"))
+
+
+def _boxed(run: Callable[..., pa.Array], *columns: pa.Array) -> pa.Array:
+    values = run(*columns)
+    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return pa.ListArray.from_arrays(pa.array(range(len(whole) + 1), pa.int32()), whole)
+
+
+def _add(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    arguments: Sequence[str] | None,
+    result: str,
+    run: Callable[..., pa.Array],
+) -> None:
+    connection.create_function(
+        name,
+        _with_arity(run, arguments),
+        None if arguments is None else list(arguments),  # type: ignore[arg-type]
+        result,
+        type=PythonUDFType.ARROW,
+        null_handling=FunctionNullHandling.SPECIAL,
+    )
 
 
 def _with_arity(run: Callable[..., pa.Array], arguments: Sequence[str] | None) -> Callable[..., pa.Array]:
     """The same function for DuckDB, which counts the parameters of its signature: *args are one for it."""
-    if arguments is None:
-        return run
 
-    def counted(*columns: pa.Array) -> pa.Array:
-        return run(*columns)
+    def counted(*columns: pa.ChunkedArray) -> pa.Array:
+        return run(*(column.cast(plain(column.type)) for column in columns))
 
-    names = [inspect.Parameter(f"a{n}", inspect.Parameter.POSITIONAL_ONLY) for n in range(len(arguments))]
-    counted.__signature__ = inspect.Signature(names)  # type: ignore[attr-defined]
+    if arguments is not None:
+        names = [inspect.Parameter(f"a{n}", inspect.Parameter.POSITIONAL_ONLY) for n in range(len(arguments))]
+        counted.__signature__ = inspect.Signature(names)  # type: ignore[attr-defined]
     return counted
+
+
+def plain(kind: pa.DataType) -> pa.DataType:
+    """A type with offsets of 32 bits where DuckDB hands over 64: the setting for large results holds here, too.
+
+    >>> plain(pa.large_list(pa.large_string()))
+    ListType(list<l: string>)
+    """
+    if pa.types.is_large_string(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind):
+        return pa.binary()
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.list_(pa.field("l", plain(kind.value_type)))
+    if pa.types.is_map(kind):
+        return pa.map_(plain(kind.key_type), plain(kind.item_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, plain(field.type)) for field in kind])
+    return kind

@@ -48,6 +48,9 @@ _TYPES = (
 ).split()
 
 
+_CONDITIONS = (exp.In, exp.Between, exp.Like, exp.ILike, exp.RegexpLike, exp.Escape)
+
+
 class PlainSpark(Spark):
     """Spark's dialect with plain function calls, strict casts and doubled quotes in strings."""
 
@@ -58,7 +61,24 @@ class PlainSpark(Spark):
         KEYWORDS = {
             word: token
             for word, token in Spark.Tokenizer.KEYWORDS.items()
-            if word not in ("ISNULL", "NOTNULL", "~~~", "~~", "~~*", "~*", "-|-", "<->", "<<->>", "&<", "&>", "&&", "#>", "#>>", "??")
+            if word
+            not in (
+                "ISNULL",
+                "NOTNULL",
+                "~~~",
+                "~~",
+                "~~*",
+                "~*",
+                "-|-",
+                "<->",
+                "<<->>",
+                "&<",
+                "&>",
+                "&&",
+                "#>",
+                "#>>",
+                "??",
+            )
         }
 
     class Parser(SparkParser):
@@ -130,6 +150,27 @@ class PlainSpark(Spark):
             if join is None and comma is not None:
                 self.raise_error("no table behind the comma", comma)
             return join
+
+        def _build_predicate(
+            self, klass: type[exp.Binary], this: exp.Expr | None, *rest: Any, **options: Any
+        ) -> exp.Expr:
+            """A comparison or IS …; Spark takes neither behind IS …, and no IS … behind IN, BETWEEN and LIKE."""
+            self._check_no_condition(this, _CONDITIONS if klass is exp.Is else (exp.In,))
+            return super()._build_predicate(klass, this, *rest, **options)
+
+        def _parse_in(self, this: exp.Expr | None, alias: bool = False) -> exp.In:
+            self._check_no_condition(this, _CONDITIONS)
+            return super()._parse_in(this, alias)
+
+        def _check_no_condition(self, left: exp.Expr | None, others: tuple[type[exp.Expr], ...]) -> None:
+            if isinstance(left.this if isinstance(left, exp.Not) else left, (exp.Is, exp.NullSafeNEQ, *others)):
+                self.raise_error("a condition before another one without parentheses")
+
+        def _parse_function_args(self, alias: bool = False) -> list[exp.Expr]:
+            """Arguments; those of struct may have names without AS, which sqlglot does not know."""
+            if self._index < 2 or self._tokens[self._index - 2].text.upper() != "STRUCT":
+                return super()._parse_function_args(alias)
+            return self._parse_csv(lambda: self._parse_alias(self._parse_lambda(alias=True)))
 
         def _parse_interval(
             self, require_interval: bool = True, parse_function_unit: bool = True

@@ -60,6 +60,7 @@ class Scope:
     may_correlate: bool = False  # where the columns of the query around this one may be used, too
     is_lateral: bool = False  # of the row before LATERAL: the subquery may use it anywhere
     grouping_keys: list[exp.Expr] | None = None  # under ROLLUP, CUBE or GROUPING SETS
+    floating_keys: dict[str, str] = field(default_factory=dict)  # of GROUP BY: each with its form without -0.0
 
 
 class Queries(Protocol):
@@ -95,7 +96,10 @@ class Expressions:
         self.only(node, known.parts)
         self.node = node
         value = known.rule(self, node)
-        return replace(value, sql=closed(value.sql)) if FRESH in value.sql else value
+        if FRESH in value.sql:
+            value = replace(value, sql=closed(value.sql))
+        key = self.scope.floating_keys.get(value.sql)
+        return replace(value, sql=key) if key is not None else value
 
     def only(self, node: exp.Expr, parts: frozenset[str] | set[str]) -> None:
         """Refuse a node that has parts beyond these: nothing that was written may be ignored."""

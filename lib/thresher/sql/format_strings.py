@@ -214,7 +214,8 @@ def _format_string(e: Expressions, node: exp.Anonymous) -> Typed:
     if isinstance(form.literal, str):
         _refuse_unproven(e, node, form.literal)
     name = "_".join(["spark_format_string", *(kinds.in_spark(kind) for kind in types)])
-    made = ArrowFunction(re.sub("[^a-z0-9_]", "_", name), None, "VARCHAR", _over(types))
+    words = ["VARCHAR", *map(_handed_over, types)]
+    made = ArrowFunction(re.sub("[^a-z0-9_]", "_", name), words, "VARCHAR", _over(types))
     return Typed(f"{e.function(made)}({', '.join([form.sql, *(sql for _, sql in values)])})", kinds.STRING)
 
 
@@ -229,6 +230,16 @@ def _literal_array(e: Expressions, node: exp.Expr) -> tuple[pa.DataType, str] | 
         return None
     texts = ("null" if value.literal is None else str(value.literal) for value in values)
     return pa.list_(pa.null()), kinds.text_literal(f"[{','.join(texts)}]")
+
+
+def _handed_over(kind: pa.DataType) -> str:
+    """The type in DuckDB of a value that `_formattable` has prepared."""
+    if kind == kinds.DATE:
+        return "INTEGER"
+    if kind == TIMESTAMP:
+        return "BIGINT"
+    is_plain = kind == kinds.BOOL or (kinds.is_number(kind) and not kinds.is_decimal(kind))
+    return kinds.in_duckdb(kind) if is_plain else "VARCHAR"
 
 
 def _refuse_unproven(e: Expressions, node: exp.Anonymous, form: str) -> None:

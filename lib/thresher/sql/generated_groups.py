@@ -65,9 +65,7 @@ def _outside(e: Expressions, item: exp.Expr, results: list[exp.Expr]) -> exp.Exp
         if name is None:
             e.refuse(item, "a column without a name beside a generator", "name it with AS")
         return exp.alias_(_result(item, results), name, quoted=True)
-    arguments = [
-        part if isinstance(part, exp.Literal) else _result(part, results) for part in list(inner.expressions)
-    ]
+    arguments = [part if isinstance(part, exp.Literal) else _result(part, results) for part in list(inner.expressions)]
     inner.set("expressions", arguments)
     return item
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from thresher.errors import SqlError
+from thresher.errors import NotPortable, SqlError
 from thresher.sql import kinds, nested
 from thresher.sql.aggregates import is_aggregate, normalised
 from thresher.sql.allowed import function
@@ -73,19 +73,46 @@ def group_clause(e: Expressions, group: exp.Group, columns: Sequence[Typed], ite
     return ", ".join(parts)
 
 
-def normalise_keys(e: Expressions, group: exp.Group) -> None:
-    """Put floating columns that are keys into the form in which equal ones look alike (0.0 for -0.0), for all clauses."""
+def normalise_keys(e: Expressions, group: exp.Group, items: Sequence[exp.Expr]) -> None:
+    """Put floating keys into the form in which equal ones look alike (0.0 for -0.0), for all clauses.
+
+    `items` is the select list as written.
+    """
+    for node in _written_keys(group, items):
+        try:
+            value = e.resolve(node, [part.name for part in node.parts]) if isinstance(node, exp.Column) else e.expr(node)
+        except (SqlError, NotPortable):
+            continue  # the alias of a column of the select list, or what is wrong there
+        if value.kind in (kinds.FLOAT, kinds.DOUBLE) and value.sql not in e.scope.floating_keys:
+            _normalise_key(e, node, value)
+
+
+def _normalise_key(e: Expressions, node: exp.Expr, value: Typed) -> None:
+    if isinstance(node, exp.Column):
+        form = normalised(e, value)
+        e.scope.columns = [
+            replace(c, value=replace(c.value, sql=form)) if c.value.sql == value.sql else c for c in e.scope.columns
+        ]
+    else:
+        word = kinds.in_duckdb(value.kind)
+        form = f"CAST({value.sql} + CAST(0 AS {word}) AS {word})"
+        e.scope.floating_keys[value.sql] = form
+    e.scope.floating_keys[form] = form
+
+
+def _written_keys(group: exp.Group, items: Sequence[exp.Expr]) -> list[exp.Expr]:
+    """The keys, with the columns of the select list for their positions and aliases."""
+    if group.args.get("all"):
+        return [item.unalias() for item in items if not _calls_aggregate(item)]
+    aliases = {item.alias.lower(): item.this.unnest() for item in items if isinstance(item, exp.Alias)}
+    found = []
     for node in key_nodes(group):
-        if isinstance(node, exp.Column):
-            try:
-                value = e.resolve(node, [part.name for part in node.parts])
-            except SqlError:
-                continue  # the alias of a column of the select list
-            if value.kind in (kinds.FLOAT, kinds.DOUBLE):
-                e.scope.columns = [
-                    replace(c, value=replace(c.value, sql=normalised(e, c.value))) if c.value.sql == value.sql else c
-                    for c in e.scope.columns
-                ]
+        found.append(node)
+        if isinstance(node, exp.Literal) and node.this.isdigit() and 1 <= int(node.this) <= len(items):
+            found[-1] = items[int(node.this) - 1].unalias().unnest()
+        elif isinstance(node, exp.Column) and node.name.lower() in aliases:
+            found.append(aliases[node.name.lower()])
+    return found
 
 
 def _calls_aggregate(item: exp.Expr) -> bool:
@@ -108,7 +135,7 @@ def _element(e: Expressions, node: exp.Expr, columns: Sequence[Typed], items: Se
 
 
 def _key(e: Expressions, node: exp.Expr, value: Typed) -> str:
-    if value.kind not in (kinds.FLOAT, kinds.DOUBLE) or not isinstance(node.unnest(), exp.Column):
+    if value.sql not in e.scope.floating_keys:
         groupable(e, node, value, "GROUP BY")
     return value.sql
 

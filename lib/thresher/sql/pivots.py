@@ -93,6 +93,12 @@ class Pivots(Relations):
         rows = [self.e.exprs(_parts(group)) for group, _ in groups]
         if any(len(row) != len(names) for row in rows):
             self.e.wrong(pivot, f"UNPIVOT into {len(names)} columns of groups with another number of columns.")
+        for _, item in groups:
+            if isinstance(item.args.get("alias"), exp.Literal):
+                self.e.wrong(item, "a text behind AS; write the name plainly or in backticks.")
+        clash = {column.name.lower() for column in kept} & {name.lower() for name in [*names, field.this.name]}
+        if clash:
+            self.e.wrong(pivot, f"UNPIVOT into {', '.join(sorted(clash))}, which the table has already.")
         labels = [
             item.alias if isinstance(item, exp.PivotAlias) else "_".join(part.name for part in _parts(group))
             for group, item in groups

@@ -10,7 +10,7 @@ from typing import Any
 from sqlglot import exp
 
 from thresher.sql import kinds, nested
-from thresher.sql.aggregates import has_aggregate, has_window, is_aggregate, ordered
+from thresher.sql.aggregates import has_aggregate, has_window, is_aggregate, kept_apart, ordered
 from thresher.sql.expressions import Column, Scope, Typed
 from thresher.sql.generated_groups import is_generator, over_groups, written
 from thresher.sql.grouping import group_clause, has_sets, is_one_group, key_nodes, normalise_keys, position, told_apart
@@ -43,7 +43,7 @@ class Selects(Subqueries, Pivots):
             with _set(scope, may_correlate=True):
                 clauses.append(f"WHERE {self.e.condition(where.this, 'WHERE').sql}")
         if group is not None:
-            normalise_keys(self.e, group)
+            normalise_keys(self.e, group, node.expressions)
         with _set(scope, may_correlate=not _is_aggregated(node)):
             columns, items, lateral = self._projection(node)
         from_ = f"{relation.sql or '(SELECT 1) AS one'} {lateral}" if lateral else relation.sql
@@ -213,12 +213,7 @@ class Selects(Subqueries, Pivots):
         """ORDER BY: the result's columns by position or name first, then the columns of FROM."""
         if isinstance(node.expressions[0].this, exp.Var) and node.expressions[0].this.name.upper() == "ALL":
             (item,) = node.expressions
-            return ", ".join(
-                self._nested_key(item, column)
-                if nested.is_nested(column.kind)
-                else ordered(item, str(n))
-                for n, column in enumerate(columns, 1)
-            )
+            return ", ".join(self._key_of_column(item, columns, n) for n in range(len(columns)))
         scope = self.e.scope
         aliases: dict[str, Typed] = {}
         names = [str(column.name).lower() for column in columns]
@@ -235,19 +230,24 @@ class Selects(Subqueries, Pivots):
     def _order_key(self, item: exp.Ordered, columns: Sequence[Typed]) -> str:
         self.e.only(item, {"this", "desc", "nulls_first"})
         at = position(self.e, item.this, columns, "ORDER BY")
-        value = columns[at] if at is not None else self.e.expr(item.this)
-        if nested.is_nested(value.kind):
-            return self._nested_key(item, value)
-        same = next((n for n, column in enumerate(columns) if column.sql == value.sql), None) if at is None else at
-        if same is None and isinstance(item.this.unnest(), exp.Literal | exp.Null):
+        if at is not None:
+            return self._key_of_column(item, columns, at)
+        value = self.e.expr(item.this)
+        same = next((n for n, column in enumerate(columns) if column.sql == value.sql), None)
+        if same is not None:
+            return self._key_of_column(item, columns, same)
+        if isinstance(item.this.unnest(), exp.Literal | exp.Null):
             return ordered(item, f"CAST({value.sql} AS VARCHAR)")  # DuckDB refuses a bare constant
-        if same is not None and value.kind in (kinds.FLOAT, kinds.DOUBLE) and "SELECT" not in value.sql:
-            return ordered(item, f"({columns[same].sql} + 0e0)")  # sorted by itself, -0.0 would come out as 0.0
-        return ordered(item, str(same + 1) if same is not None else value.sql)
-
-    def _nested_key(self, item: exp.Ordered, value: Typed) -> str:
-        """Arrays and structs are sorted by a key that puts their NULLs where Spark does."""
         return ordered(item, nested.sort_key(self.e, item, value, "ORDER BY"))
+
+    def _key_of_column(self, item: exp.Ordered, columns: Sequence[Typed], at: int) -> str:
+        """A column of the result as a key; arrays and structs by one that puts their NULLs where Spark does."""
+        column = columns[at]
+        if nested.is_nested(column.kind):
+            return ordered(item, nested.sort_key(self.e, item, column, "ORDER BY"))
+        if column.kind in (kinds.FLOAT, kinds.DOUBLE) and "SELECT" not in column.sql:
+            return ordered(item, kept_apart(column, column.sql))
+        return ordered(item, str(at + 1))
 
     def limit(self, node: exp.Expr) -> str:
         """LIMIT and OFFSET by whole numbers that the text itself gives."""

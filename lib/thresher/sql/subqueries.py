@@ -1,7 +1,8 @@
 """Subqueries in expressions: (SELECT …) as a value, EXISTS, IN (SELECT …).
 
 Spark gives EXISTS and IN (SELECT …) no third value: a comparison with NULL counts as "not found" for IN, and as "perhaps
-found" for NOT IN, also where such a condition is a column or stands beside OR (seen in Spark 4.2).
+found" for NOT IN, also where such a condition is a column or stands beside OR (seen in Spark 4.2). Only a NULL that it
+knows before the query runs gives NULL.
 """
 
 from __future__ import annotations
@@ -40,11 +41,16 @@ class Subqueries(Relations):
         if isinstance(node.this.unnest(), exp.Tuple):
             return self._row_is_in(node, negated)
         value = self.e.expr(node.this)
+        folds = value.kind == kinds.VOID or not node.this.find(exp.Column, exp.Query)
+        if not folds and not _is_required(node) and _may_fold(node):
+            self.e.refuse(node, "IN (SELECT …) behind what may be a constant NULL", "use it in WHERE, joined by AND")
         query = self._inner(node.args["query"])
         left, right = self._pairs(node, [value], query)
         word = "NOT IN" if negated else "IN"
         alias = self.alias()
         sql = f"{left[0]} {word} (SELECT {right[0].format(alias)} FROM ({query.sql}) AS {alias})"
+        if folds:
+            return Typed(f"CASE WHEN {left[0]} IS NULL THEN {sql} ELSE coalesce({sql}, false) END", kinds.BOOL)
         # In a WHERE that AND alone joins, NULL and false are the same, and DuckDB has a faster join for the plain form.
         return Typed(f"({sql})" if _is_required(node) else f"coalesce({sql}, false)", kinds.BOOL)
 
@@ -81,6 +87,19 @@ class Subqueries(Relations):
         result = self.query(node.unnest(), outer)
         self.e.scope = outer
         return result
+
+
+def _may_fold(node: exp.In) -> bool:
+    """Whether what stands before IN may be a NULL that Spark sees without the rows."""
+    if node.this.find(exp.Null):
+        return True
+    for alias in node.root().find_all(exp.Alias):
+        value = alias.this.unnest()
+        while isinstance(value, exp.Cast | exp.TryCast):
+            value = value.this.unnest()
+        if isinstance(value, exp.Null):
+            return True
+    return False
 
 
 def _is_required(node: exp.Expr) -> bool:

@@ -1,8 +1,9 @@
 """Functions that compare, mask or check texts: letter case, levenshtein, soundex, luhn_check, mask."""
 
+import json
 import re
 import unicodedata
-from functools import partial
+from functools import lru_cache, partial
 
 from sqlglot import exp
 
@@ -147,9 +148,25 @@ def _luhn_check(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"spark_luhn_check({argument(e, node, 0).sql})", kinds.BOOL)
 
 
-@row_function("spark_mask", ["VARCHAR", "VARCHAR[]"], "VARCHAR")
-def _masked(text: str, marks: list[str | None]) -> str:
-    return "".join(_mark(letter, marks) for letter in text)
+@row_function("spark_mask", ["VARCHAR", "VARCHAR"], "VARCHAR")
+def _masked(text: str, marks: str) -> str:
+    return text.translate(_marks(marks))
+
+
+class _Marks(dict[int, str]):
+    """What each character becomes, found out when it first occurs."""
+
+    def __init__(self, marks: list[str | None]) -> None:
+        self.marks = marks
+
+    def __missing__(self, code: int) -> str:
+        self[code] = _mark(chr(code), self.marks)
+        return self[code]
+
+
+@lru_cache
+def _marks(text: str) -> _Marks:
+    return _Marks(json.loads(text))
 
 
 def _mark(letter: str, marks: list[str | None]) -> str:
@@ -184,5 +201,5 @@ def _mask(e: Expressions, node: exp.Anonymous) -> Typed:
         if value.literal is not None and len(value.literal) != 1:
             e.wrong(part, f"the mark {value.literal!r}; expected one character.")
         marks[name] = value.literal
-    given = ", ".join("NULL" if mark is None else kinds.text_literal(mark) for mark in marks.values())
-    return Typed(f"spark_mask({_text_only(e, node)}, [{given}]::VARCHAR[])", kinds.STRING)
+    given = kinds.text_literal(json.dumps(list(marks.values())))
+    return Typed(f"spark_mask({_text_only(e, node)}, {given})", kinds.STRING)

@@ -3,7 +3,7 @@
 from sqlglot import exp
 
 from thresher.sql import kinds
-from thresher.sql.aggregates import Call, has_window, order_items, ordered, window_function
+from thresher.sql.aggregates import Call, has_window, kept_apart, order_items, ordered, window_function
 from thresher.sql.arguments import constant
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.frames import Frame, frame, ranged
@@ -32,7 +32,7 @@ def read_window(e: Expressions, node: exp.Window, call: Call) -> None:
         if has_map(key.kind):
             e.wrong(spec, f"PARTITION BY a {kinds.in_spark(key.kind)}; maps cannot be compared.")
     if keys:
-        parts.append(f"PARTITION BY {', '.join(key.sql for key in keys)}")
+        parts.append(f"PARTITION BY {', '.join(kept_apart(key, key.sql) for key in keys)}")
     items = spec.args["order"].expressions if spec.args.get("order") else []
     if not items and call.name in _NEED_ORDER:
         e.wrong(node, f"{call.name} without ORDER BY in its window. Order the window.")
@@ -44,7 +44,8 @@ def read_window(e: Expressions, node: exp.Window, call: Call) -> None:
         found = frame(e, written, [value for value, _ in order])
         if found.is_by_value:
             value = order[0][0]
-            order = [(value, ordered(items[0], e.cast(value, ranged(value.kind)).sql))]
+            ranked = e.cast(value, ranged(value.kind))
+            order = [(value, ordered(items[0], kept_apart(ranked, ranked.sql)))]
         call.is_empty = found.is_empty
         framed = _framed(e, written, call, found)
     call.keys = ", ".join(key for _, key in order)
