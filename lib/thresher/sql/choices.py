@@ -53,8 +53,10 @@ def _end(e: Expressions, call: Call) -> Typed:
         if not isinstance(call.nodes[1], exp.Boolean):
             e.wrong(call.nodes[1], f"{call.name} with a second argument that is not true or false.")
         ignores = ignores or bool(call.nodes[1].this)
-    if call.is_empty or value.kind == kinds.VOID:
+    if call.is_empty:
         return Typed(f"CAST(NULL AS {kinds.in_duckdb(value.kind)})", value.kind)
+    if value.kind == kinds.VOID:
+        return Typed(call.run("min", value.sql), value.kind)
     if call.is_ordered:
         word = "last_value" if call.name.startswith("last") else "first_value"
         if call.condition is None:
@@ -136,6 +138,6 @@ def _mode(e: Expressions, call: Call) -> Typed:
     if not kinds.is_atomic(value.kind):
         e.refuse(call.node, f"mode of a {kinds.in_spark(value.kind)}", "use the mode of its parts")
     if value.kind == kinds.VOID:
-        return Typed("NULL", kinds.VOID)
+        return Typed(call.run("min", value.sql), kinds.VOID)
     counts = call.run("histogram", value.sql, where=f"{value.sql} IS NOT NULL")
     return Typed(f"{choice}(spark_most_frequent({counts}))", value.kind)

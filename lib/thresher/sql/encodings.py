@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+import string
 from functools import partial
 
 from sqlglot import exp
@@ -218,11 +219,13 @@ def _utf8(e: Expressions, node: exp.Anonymous) -> Typed:
     return Typed(f"spark_{name}({value.sql})", kinds.BOOL if name == "is_valid_utf8" else kinds.STRING)
 
 
+_KEPT_IN_URLS = string.ascii_letters + string.digits + ".-*_"
+_IN_URLS = {n: chr(n) if chr(n) in _KEPT_IN_URLS else "+" if n == ord(" ") else f"%{n:02X}" for n in range(256)}
+
+
 @row_function("spark_url_encode", ["VARCHAR"], "VARCHAR")
 def _url_encoded(text: str) -> str:
-    from urllib.parse import quote_plus
-
-    return quote_plus(text, safe="*").replace("~", "%7E")
+    return text.encode().decode("latin-1").translate(_IN_URLS)
 
 
 def _unquoted(text: str) -> str:

@@ -80,7 +80,9 @@ def normalise_keys(e: Expressions, group: exp.Group, items: Sequence[exp.Expr]) 
     """
     for node in _written_keys(group, items):
         try:
-            value = e.resolve(node, [part.name for part in node.parts]) if isinstance(node, exp.Column) else e.expr(node)
+            value = (
+                e.resolve(node, [part.name for part in node.parts]) if isinstance(node, exp.Column) else e.expr(node)
+            )
         except (SqlError, NotPortable):
             continue  # the alias of a column of the select list, or what is wrong there
         if value.kind in (kinds.FLOAT, kinds.DOUBLE) and value.sql not in e.scope.floating_keys:

@@ -24,6 +24,11 @@ MACROS.update(
             "CASE WHEN d BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN d "
             "WHEN d IS NOT NULL THEN error('not proven equal to Spark: a date outside the years 1 to 9999') END"
         ),
+        "spark_plus_days(d, n)": (
+            "CASE WHEN n BETWEEN -4000000 AND 4000000 THEN spark_checked_date(d + CAST(n AS INTEGER)) "
+            "WHEN d IS NOT NULL AND n IS NOT NULL "
+            "THEN error('not proven equal to Spark: a date outside the years 1 to 9999') END"
+        ),
         "spark_checked_micros(n)": (
             "CASE WHEN n BETWEEN -62135596800000000 AND 253402300799999999 THEN CAST(n AS BIGINT) "
             "WHEN n IS NOT NULL THEN error('not proven equal to Spark: a timestamp outside the years 1 to 9999') END"
@@ -76,7 +81,9 @@ def _without_interval(e: Expressions, node: exp.Expr, sign: str, left: Typed, ri
 
 def plus_days(day: Typed, sign: str, days: Typed) -> Typed:
     """A date and a number of days of at most int."""
-    return Typed(f"spark_checked_date({day.sql} {sign} CAST({days.sql} AS INTEGER))", kinds.DATE)
+    if isinstance(days.literal, int):
+        return Typed(f"spark_checked_date({day.sql} {sign} CAST({days.sql} AS INTEGER))", kinds.DATE)
+    return Typed(f"spark_plus_days({day.sql}, {sign}CAST({days.sql} AS BIGINT))", kinds.DATE)
 
 
 def _with_interval(e: Expressions, node: exp.Expr, sign: str, left: Typed, right: Typed) -> Typed | None:

@@ -16,6 +16,7 @@ from sqlglot import exp
 from thresher.errors import NotPortable, SqlError
 from thresher.sql import kinds
 from thresher.sql.call_names import called
+from thresher.sql.literals import date_text, timestamp_text
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 
 
@@ -61,7 +62,11 @@ def column_name(node: exp.Expr, words: Words) -> str | None:
     ['a', 'b', 'x', '((a + 1) > 2)', 'count(1)', 'upper(b)', 'CAST(1 AS INT)', '(x IS NULL)']
     """
     inner = node.unnest()
-    if isinstance(inner, exp.Cast) and isinstance(inner.this.unnest(), exp.Column | exp.Dot) and not _is_literal(inner, words):
+    if (
+        isinstance(inner, exp.Cast)
+        and isinstance(inner.this.unnest(), exp.Column | exp.Dot)
+        and not _is_literal(inner, words)
+    ):
         return column_name(inner.this, words)
     if isinstance(inner, exp.Column):
         return inner.name
@@ -150,9 +155,19 @@ def _cast(node: exp.Cast, words: Words) -> str:
         before = words.text[:start].rstrip().lower() if start is not None else ""
         kind = node.to.sql("spark").lower()
         if before.endswith(("date", "timestamp", "timestamp_ntz", "timestamp_ltz")):
-            return f"{_PREFIXES.get(kind, kind.upper())} '{inner.this}'"
+            return f"{_PREFIXES.get(kind, kind.upper())} '{_known(_day_or_time(node.to, inner.this))}'"
+    if node.to.is_type("array", "map", "struct"):
+        return _named(inner, words)
     word = "TRY_CAST" if isinstance(node, exp.TryCast) else "CAST"
     return f"{word}({_named(inner, words)} AS {_type(node.to)})"
+
+
+def _day_or_time(kind: exp.DataType, text: str) -> str | None:
+    """The text of a date or timestamp literal as Spark would print its value."""
+    if kind.is_type("date"):
+        return date_text(text)
+    full = timestamp_text(text)
+    return full.rstrip("0").rstrip(".") if full and "." in full else full
 
 
 _PREFIXES = {"timestamp_ntz": "TIMESTAMP_NTZ", "timestamp_ltz": "TIMESTAMP"}
@@ -203,6 +218,8 @@ def _is_path(node: exp.Expr) -> bool:
 
 def _column(node: exp.Column, words: Words) -> str:
     names = [part.name for part in node.parts]
+    if isinstance(node.this, exp.Star):
+        raise _Unknown
     return ".".join(names[1:] if len(names) > 1 and names[0].lower() in words.tables else names)
 
 
@@ -253,7 +270,8 @@ def _if(node: exp.If, words: Words) -> str:
 def _call(node: exp.Anonymous, words: Words) -> str:
     name, arguments = node.name.lower(), node.expressions
     if len(arguments) == 1 and isinstance(arguments[0], exp.Distinct):
-        return f"{name}(DISTINCT {_list(arguments[0].expressions, words)})"
+        shown = [_named(argument, words) for argument in arguments[0].expressions]
+        return _known(called(name, [f"DISTINCT {shown[0]}", *shown[1:]]))
     if name == "count" and len(arguments) == 1 and isinstance(arguments[0], exp.Star):
         return "count(1)"
     if name in ("lpad", "rpad", "to_char", "to_varchar"):
@@ -332,8 +350,9 @@ def _frame(node: exp.Window, is_ordered: bool) -> str:
 
 def _neighbour(call: exp.Anonymous, name: str) -> str:
     """The frame of lag and lead: the one row so many rows away."""
-    steps = call.expressions[1].this if len(call.expressions) > 1 else "1"
-    if not str(steps).isdigit():
+    written = call.expressions[1] if len(call.expressions) > 1 else exp.Literal.number(1)
+    steps = str(written.this)
+    if not isinstance(written, exp.Literal) or not steps.isdigit():
         raise _Unknown
     row = f"{'-' if name == 'lag' else ''}{steps} FOLLOWING"
     return f"ROWS BETWEEN {row} AND {row}"

@@ -7,11 +7,13 @@ from thresher.sql import kinds
 from thresher.sql.aggregates import Call, aggregate
 from thresher.sql.allowed import MACROS
 from thresher.sql.arguments import as_double, numeric
+from thresher.sql.casts import convert
 from thresher.sql.decimals import scaled
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.nested import sort_key
 
 _LARGEST = "9" * 38
+_DOUBLE_DIGITS = 15
 
 MACROS.update(
     {
@@ -124,6 +126,8 @@ def average(call: Call, value: Typed, where: str | None = None) -> Typed:
         return Typed(f"(CAST({total} AS DOUBLE) / nullif({rows}, 0))", kinds.DOUBLE)
     precision, scale = value.kind.precision, value.kind.scale
     kind = pa.decimal128(min(38, precision + 4), min(38, scale + 4))
+    if kind.precision <= _DOUBLE_DIGITS:
+        return _average_by_doubles(call, value, rows, kind, where)
     is_try = call.name == "try_avg"
     if is_try and precision > 28:
         digits = _try_digits(call, value)
@@ -138,6 +142,17 @@ def average(call: Call, value: Typed, where: str | None = None) -> Typed:
         failure = f"error('the average does not fit {kinds.in_spark(kind)}')"
         whole = f"CASE WHEN {rows} > 0 THEN coalesce({whole}, CAST({failure} AS HUGEINT)) END"
     return _decimal(whole, kind)
+
+
+def _average_by_doubles(call: Call, value: Typed, rows: str, kind: pa.DataType, where: str | None) -> Typed:
+    """The average of decimals of few digits, which Spark's optimizer computes in doubles (its rule DecimalAggregates)."""
+    unit = f"CAST({10**value.kind.scale} AS DECIMAL({value.kind.scale + 1},0))"
+    digits = f"CAST({call.run('sum', value.sql, where=where)} * {unit} AS DOUBLE)"
+    size = f"CAST({call.run('sum', f'abs({value.sql})', where=where)} * {unit} AS DOUBLE)"
+    doubt = "error('not proven equal to Spark: avg of decimals whose digits add up beyond 2^53; cast to decimal(12, …)')"
+    mean = f"{digits} / nullif({rows}, 0) / CAST({10**value.kind.scale} AS DOUBLE)"
+    exact = convert(call.e, call.node, Typed(f"({mean})", kinds.DOUBLE), kind, is_try=False)
+    return Typed(f"CASE WHEN {size} >= 9007199254740992 THEN {doubt} ELSE {exact.sql} END", kind)
 
 
 def _decimal(digits: str, kind: pa.DataType) -> Typed:

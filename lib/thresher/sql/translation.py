@@ -46,7 +46,7 @@ class _Translator(Selects):
     def translate(self, tree: exp.Expr) -> Translation:
         result = self.query(tree, is_top=True)
         with_ = f"WITH RECURSIVE {', '.join(self.written_ctes)} " if self.written_ctes else ""
-        if any(isinstance(kind, kinds.Interval) and kind.is_months for kind in result.types):
+        if any(_has_months(kind) for kind in result.types):
             self.e.refuse(tree, "a result column of type interval year to month", "cast it to int or string")
         for kind in result.types:
             if not nested.is_result(kind):
@@ -212,3 +212,9 @@ _QUERIES = [
     ("t.*, * EXCEPT (a)", "", "SELECT * EXCEPT (b) FROM VALUES (1, 2) AS t(a, b)"),
 ]
 ENTRIES.extend(Entry("Queries", *line) for line in _QUERIES)
+
+
+def _has_months(kind: pa.DataType) -> bool:
+    if isinstance(kind, kinds.Interval):
+        return kind.is_months
+    return any(_has_months(kind.field(n).type) for n in range(kind.num_fields))
