@@ -470,16 +470,16 @@ _GOES_ON = {
         avg({double})
         stddev({double})
         var_pop({num})
-        corr({varied}, {varied})
-        covar_samp({varied}, {varied})
-        skewness({varied})
-        kurtosis({varied})
-        regr_slope({varied}, {varied})
+        round(corr({varied}, {varied}), 9)
+        round(covar_samp({varied}, {varied}), 9)
+        round(skewness({varied}), 9)
+        round(kurtosis({varied}), 9)
+        round(regr_slope({varied}, {varied}), 9)
         median({num})
         percentile({double}, 0.25)
         string_agg({string}, ',') WITHIN GROUP (ORDER BY id)
     """,
-    "varied": "x\ny\nm\ni",  # what these give for a constant is noise around zero
+    "varied": "x\ny\nm\ni",  # of a constant these are noise around zero
     "window": """
         row_number() OVER (ORDER BY {any}, id)
         rank() OVER (PARTITION BY g ORDER BY {any})
@@ -709,7 +709,7 @@ def test_columns_are_sparks(shape: str, kind: str, number: int, depth: int, embe
     assert unlike(ours, sparks) == ""
 
 
-@pytest.mark.parametrize(("kind", "number"), [("query", 80), ("ordered", 30)])
+@pytest.mark.parametrize(("kind", "number"), [("query", 60), ("ordered", 20)])
 def test_whole_queries_are_sparks(kind: str, number: int, embedded: Asked, on_spark: Asked) -> None:
     ordered = kind == "ordered"
     ours = {text: embedded.query(text, ordered=ordered) for text in drawn(kind, number, 2)}

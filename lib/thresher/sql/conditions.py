@@ -225,7 +225,10 @@ def _between(e: Expressions, node: exp.Between) -> Typed:
     names = [value.name for value in values]
     low = comparable(e, node, [values[0], values[1]], "BETWEEN")
     high = comparable(e, node, [values[0], values[2]], "BETWEEN")
-    sql = f"({low[0].sql} >= {low[1].sql} AND {high[0].sql} <= {high[1].sql})"
+    first, second = f"{low[0].sql} >= {low[1].sql}", f"{high[0].sql} <= {high[1].sql}"
+    sql = f"({first} AND {second})"
+    if may_raise(high[1].sql) or (high[0].sql != low[0].sql and may_raise(high[0].sql)):  # Spark looks at it last
+        sql = f"CASE WHEN ({first}) IS FALSE THEN FALSE ELSE {sql} END"
     name = None if None in names else f"between({', '.join(map(str, names))})"
     return Typed(sql, kinds.BOOL, name, is_window=any(value.is_window for value in values))
 

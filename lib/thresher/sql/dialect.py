@@ -48,9 +48,6 @@ _TYPES = (
 ).split()
 
 
-_CONDITIONS = (exp.In, exp.Between, exp.Like, exp.ILike, exp.RegexpLike, exp.Escape)
-
-
 class PlainSpark(Spark):
     """Spark's dialect with plain function calls, strict casts and doubled quotes in strings."""
 
@@ -151,21 +148,6 @@ class PlainSpark(Spark):
                 self.raise_error("no table behind the comma", comma)
             return join
 
-        def _build_predicate(
-            self, klass: type[exp.Binary], this: exp.Expr | None, *rest: Any, **options: Any
-        ) -> exp.Expr:
-            """A comparison or IS …; Spark takes neither behind IS …, and no IS … behind IN, BETWEEN and LIKE."""
-            self._check_no_condition(this, _CONDITIONS if klass is exp.Is else (exp.In,))
-            return super()._build_predicate(klass, this, *rest, **options)
-
-        def _parse_in(self, this: exp.Expr | None, alias: bool = False) -> exp.In:
-            self._check_no_condition(this, _CONDITIONS)
-            return super()._parse_in(this, alias)
-
-        def _check_no_condition(self, left: exp.Expr | None, others: tuple[type[exp.Expr], ...]) -> None:
-            if isinstance(left.this if isinstance(left, exp.Not) else left, (exp.Is, exp.NullSafeNEQ, *others)):
-                self.raise_error("a condition before another one without parentheses")
-
         def _parse_function_args(self, alias: bool = False) -> list[exp.Expr]:
             """Arguments; those of struct may have names without AS, which sqlglot does not know."""
             if self._index < 2 or self._tokens[self._index - 2].text.upper() != "STRUCT":
@@ -226,6 +208,8 @@ class PlainSpark(Spark):
             found = node = super()._parse_range(first, parse_is)
             count = 0
             while isinstance(node, exp.Expr) and node is not first:
+                if isinstance(node, exp.Escape):  # a part of the LIKE in it
+                    node = node.this
                 count += isinstance(node, (*_CONDITIONS, exp.NullSafeEQ, exp.NullSafeNEQ))
                 node = node.this
             if count:

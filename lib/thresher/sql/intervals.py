@@ -81,7 +81,7 @@ def _without_interval(e: Expressions, node: exp.Expr, sign: str, left: Typed, ri
 
 def plus_days(day: Typed, sign: str, days: Typed) -> Typed:
     """A date and a number of days of at most int."""
-    if isinstance(days.literal, int):
+    if isinstance(days.literal, int) and abs(days.literal) < 4_000_000:
         return Typed(f"spark_checked_date({day.sql} {sign} CAST({days.sql} AS INTEGER))", kinds.DATE)
     return Typed(f"spark_plus_days({day.sql}, {sign}CAST({days.sql} AS BIGINT))", kinds.DATE)
 

@@ -62,12 +62,9 @@ def column_name(node: exp.Expr, words: Words) -> str | None:
     ['a', 'b', 'x', '((a + 1) > 2)', 'count(1)', 'upper(b)', 'CAST(1 AS INT)', '(x IS NULL)']
     """
     inner = node.unnest()
-    if (
-        isinstance(inner, exp.Cast)
-        and isinstance(inner.this.unnest(), exp.Column | exp.Dot)
-        and not _is_literal(inner, words)
-    ):
-        return column_name(inner.this, words)
+    if isinstance(inner, exp.Cast) and isinstance(inner.this.unnest(), exp.Column):
+        column = inner.this.unnest()
+        return column.name if "." not in _column(column, words) else _cast(inner, words)
     if isinstance(inner, exp.Column):
         return inner.name
     if isinstance(inner, exp.Dot) and _is_path(inner):

@@ -8,9 +8,9 @@ from sqlglot import exp
 
 from thresher.sql import kinds
 from thresher.sql.expressions import Column, Scope, Typed
-from thresher.sql.relations import Relation, Relations
 from thresher.sql.grouping import groupable
 from thresher.sql.naming import Words, column_name
+from thresher.sql.relations import Relation, Relations
 
 
 class Pivots(Relations):

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from thresher.sql import kinds, nested
+from thresher.sql import kinds, nested, stars
 from thresher.sql.aggregates import has_aggregate, has_window, is_aggregate, kept_apart, ordered
 from thresher.sql.expressions import Column, Scope, Typed
 from thresher.sql.generated_groups import is_generator, over_groups, written
@@ -142,12 +142,24 @@ class Selects(Subqueries, Pivots):
             else:
                 tables = frozenset(column.table for column in self.e.scope.columns if column.table)
                 words = Words(self.source.text, tables, lambda part: self.e.expr(part).kind)
-                value = replace(value, name=column_name(inner, words))
+                value = replace(value, name=column_name(self._without_stars(inner), words))
             columns.append(value)
             items.append(item)
         if not columns:
             self.e.wrong(node, "SELECT without columns.")
         return columns, items, " ".join(relation.sql for relation in generated.values())
+
+    def _without_stars(self, item: exp.Expr) -> exp.Expr:
+        """An item as its name shows it: the columns instead of a star in struct(*) and its like."""
+        if not item.find(exp.Star):
+            return item
+
+        def spelled(node: exp.Expr) -> exp.Expr:
+            if isinstance(node, exp.Anonymous) and not is_aggregate(node):
+                return stars.expanded(self.e, node)
+            return node
+
+        return item.transform(spelled)
 
     def _check_aliases(self, item: exp.Expr) -> None:
         """An item may use the names of others, but not inside a window."""
