@@ -89,6 +89,10 @@ def _boxed(run: Callable[..., pa.Array], *columns: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(range(len(whole) + 1), pa.int32()), whole)
 
 
+# DuckDB keeps pointers to these, and gives them up with the connection: a cursor that lives longer would crash.
+_RUNNING: dict[str, Callable[..., pa.Array]] = {}
+
+
 def _add(
     connection: duckdb.DuckDBPyConnection,
     name: str,
@@ -98,7 +102,7 @@ def _add(
 ) -> None:
     connection.create_function(
         name,
-        _with_arity(run, arguments),
+        _RUNNING.setdefault(name, _with_arity(run, arguments)),
         None if arguments is None else list(arguments),  # type: ignore[arg-type]
         result,
         type=PythonUDFType.ARROW,

@@ -1,9 +1,11 @@
 """One query in Spark's SQL: what it reads, and its text for either engine."""
 
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from sqlglot import exp
@@ -12,6 +14,10 @@ from thresher.errors import SqlError
 from thresher.sql import allowed
 from thresher.sql.dialect import Source, read
 from thresher.sql.translation import Translation, translate
+
+_DEEPEST = 20_000  # Python calls
+_STACK_BYTES = 512 * 2**20
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Query:
 
     @cached_property
     def _tree(self) -> exp.Expr:
-        return read(self._source)
+        return _with_room(self._source, lambda: read(self._source))
 
     @cached_property
     def _references(self) -> list[exp.Table]:
@@ -87,7 +93,7 @@ class Query:
         self._check(names)
         self._check(schemas)
         tables = {_name(table): (names[_name(table)], schemas[_name(table)]) for table in self._references}
-        return translate(self._tree, self._source, tables)
+        return _with_room(self._source, lambda: translate(self._tree, self._source, tables))
 
     def check_names(self) -> None:
         """Check constructs and functions by their names alone, where the types of the columns are not known.
@@ -116,6 +122,39 @@ class Query:
                     f"column {'.'.join(parts)} is written with its table's full name. "
                     f"Write {'.'.join(parts[1:])}, or give the table an alias.",
                 )
+
+
+def _with_room(source: Source, work: Callable[[], Made]) -> Made:
+    """The work done; where Python's stack does not do, in a thread with a larger one, and beyond that an SqlError."""
+    try:
+        return work()
+    except RecursionError:
+        pass
+    made: list[Made] = []
+    failed: list[BaseException] = []
+
+    def deep() -> None:
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(_DEEPEST)
+        try:
+            made.append(work())
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            sys.setrecursionlimit(limit)
+
+    before = threading.stack_size(_STACK_BYTES)
+    try:
+        thread = threading.Thread(target=deep)
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    if failed and isinstance(failed[0], RecursionError):
+        source.wrong(exp.Null(), "the query is nested too deep to be read. Split it, or name parts of it by WITH.")
+    if failed:
+        raise failed[0]
+    return made[0]
 
 
 @lru_cache(maxsize=256)

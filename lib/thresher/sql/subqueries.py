@@ -1,8 +1,8 @@
 """Subqueries in expressions: (SELECT …) as a value, EXISTS, IN (SELECT …).
 
-Spark gives EXISTS and IN (SELECT …) no third value: a comparison with NULL counts as "not found" for IN, and as "perhaps
-found" for NOT IN, also where such a condition is a column or stands beside OR (seen in Spark 4.2). Only a NULL that it
-knows before the query runs gives NULL.
+Spark gives EXISTS and IN (SELECT …) no third value: a comparison with NULL counts as "not found" for IN, and as
+"perhaps found" for NOT IN, also where such a condition is a column or stands beside OR (seen in Spark 4.2). Only a NULL
+that it knows before the query runs gives NULL.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ def closed(sql: str) -> str:
     if FRESH not in sql:
         return sql
     found = list(_PARTS.finditer(sql))
-    names = dict.fromkeys(name for part in found if part[1] for name in part[1].split(", ") if _VARIABLE.fullmatch(name))
+    bound = [name for part in found if part[1] for name in part[1].split(", ")]
+    names = dict.fromkeys(name for name in bound if _VARIABLE.fullmatch(name))
     if any(part[0].startswith(FRESH) and part[0] not in names for part in found):
         return sql
     new = {name: f"x{n}" for n, name in enumerate(names, 1)}
