@@ -36,7 +36,7 @@ def test_the_result_has_the_declared_columns_order_and_types(rows: Lake) -> None
 @pytest.mark.parametrize(
     ("declare", "error", "words"),
     [
-        ("k int, s string not null, p decimal(3,2), d date", DataError, "a value of column s is NULL, declared NOT NULL"),
+        ("k int, s string not null, p decimal(3,2), d date", DataError, "value of column s is NULL, declared NOT NULL"),
         ("k int, s string, p decimal(5,1), d date", DataError, r"a value of column p does not fit decimal\(5,1\)"),
         ("k int, s string, p int, d date", DataError, "a value of column p does not fit int"),
         ("k int, s string", SchemaMismatch, r"columns \['p', 'd'\], which are not declared"),

@@ -16,9 +16,7 @@ def orders(lake: Lake) -> Lake:
     """A dataset of three orders, one of them without state and price."""
     lake.write(
         "curated.orders",
-        lake.sql(
-            "select * from values (1, 'new', 1.50), (2, 'paid', 2.50), (3, null, null) as t(id, state, price)"
-        ),
+        lake.sql("select * from values (1, 'new', 1.50), (2, 'paid', 2.50), (3, null, null) as t(id, state, price)"),
     )
     return lake
 

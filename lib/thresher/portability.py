@@ -29,7 +29,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Portability:
-    """What became of every query of a pipeline; `on_spark` are the steps that say engine: spark, and are not checked."""
+    """What became of every query of a pipeline; `on_spark` are the steps that say engine: spark: not checked."""
 
     pipeline: str
     findings: tuple[Finding, ...]

@@ -58,7 +58,8 @@ def _column(origin: str, found: pa.Field, declared: pa.Field) -> str:
     if found.type != declared.type:
         if pa.types.is_nested(found.type) or pa.types.is_nested(declared.type):
             raise SchemaMismatch(
-                f"{origin}: column {found.name} is {ddl(found.type)}, declared {ddl(declared.type)}. Cast it in the query."
+                f"{origin}: column {found.name} is {ddl(found.type)}, declared {ddl(declared.type)}. "
+                "Cast it in the query."
             )
         tests.append((f"not (cast({value} as {ddl(found.type)}) <=> {name})", f"does not fit {ddl(declared.type)}"))
     branches = " ".join(

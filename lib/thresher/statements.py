@@ -158,7 +158,8 @@ class _Rewrite:
             head = self._assigned(clause, merge.alias, source, merge.source_alias)
             found = self.query(
                 f"select distinct_pairs.target_row as {quoted(self.row)}, {head} from "
-                f"(select target_row, min(source_row) as source_row from _pairs where action = {n} group by target_row) "
+                "(select target_row, min(source_row) as source_row from _pairs "
+                f"where action = {n} group by target_row) "
                 f"as distinct_pairs join _target as {t} on {t}.{quoted(self.row)} = distinct_pairs.target_row "
                 f"join _source as {s} on {s}.{quoted(self.source_row)} = distinct_pairs.source_row",
                 _pairs=pairs,

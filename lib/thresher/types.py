@@ -1,8 +1,8 @@
 """The column types that both engines and Delta tables share, as Arrow types and in Spark's words.
 
 Everything between two steps has one of these Arrow types: bool, int8–int64, float32, float64, decimal128, string,
-binary, date32, timestamp[us] with zone UTC (an instant) or without zone, and list, map and struct of them. The result of a
-query may also hold null (NULL without a type), which no table can store.
+binary, date32, timestamp[us] with zone UTC (an instant) or without zone, and list, map and struct of them. The result
+of a query may also hold null (NULL without a type), which no table can store.
 """
 
 from collections.abc import Iterable

@@ -105,7 +105,9 @@ class EmbeddedFrame(Frame):
 
     def head(self, rows: int = 10) -> "EmbeddedFrame":
         name = self.engine.fresh_name()
-        return EmbeddedFrame(self.engine, f'select * from "{name}" limit {int(rows)}', {name: self}, schema=self._schema)
+        return EmbeddedFrame(
+            self.engine, f'select * from "{name}" limit {int(rows)}', {name: self}, schema=self._schema
+        )
 
 
 class EmbeddedEngine:

@@ -1,18 +1,21 @@
 """Portable SQL: Spark's SQL in, the same rows out of either engine.
 
-One way through the modules: `params` puts values into the text, `dialect` reads it, `query` knows its tables and
-splices them for Spark. For DuckDB, `translation` (SELECT, set operations) and `relations` (FROM) translate the queries,
-and `expressions` what stands in them, by the rules of the allow-list (`allowed`), which `operators`, `conditions`,
-`casts`, `scalars`, `dates`, `arrays` and `aggregates` fill. `kinds` are Spark's types, `decimals` and `literals` its
-numbers; `connection` is what a DuckDB connection needs beforehand; `reference` prints the list.
+One way through: `params` puts values into the text, `dialect` reads it, `query` knows its tables and splices them for
+Spark. For DuckDB every node of the tree becomes text and Spark's type by a rule of the allow-list (`allowed`):
 
-To add a function: a rule in the module of its kind, with `@function`; statements with edge values and Spark's answers
-to them in `tests/sql_answers/`; then write `reference()` to docs/sql.md.
+- `queries/`: WITH, SELECT, FROM, subqueries, set operations, and the names of columns;
+- `expressions`: what stands in them, by the rules of `basics` (literals, columns, calls), `conditions`, `miscellaneous`
+  and the packages `numbers/`, `casting/`, `texts/`, `times/`, `nesting/` (arrays, maps, structs, lambdas),
+  `aggregating/` (with windows), `documents/` (JSON, CSV, XML) and `hashing/`;
+- `kinds`: Spark's types and how they meet; `connection`: what a DuckDB connection needs beforehand.
+
+`statements` takes INSERT, UPDATE, DELETE and MERGE apart; `reference` prints the allow-list as docs/sql.md.
+To add a function, see CONTRIBUTING.md.
 """
 
 from thresher.sql.connection import SETTINGS, add_functions, prepare
+from thresher.sql.queries.translation import Translation
 from thresher.sql.query import Query, parse
 from thresher.sql.reference import reference
-from thresher.sql.translation import Translation
 
 __all__ = ["SETTINGS", "Query", "Translation", "add_functions", "parse", "prepare", "reference"]

@@ -68,10 +68,9 @@ MACROS: dict[str, str] = {}  # DuckDB's macros with Spark's rules: signature to 
 ARROW_FUNCTIONS: dict[str, ArrowFunction] = {}
 
 
-
 def has_function(name: str) -> bool:
     """Whether there is a rule for a call of this name: a function, an aggregate, a window function, a generator."""
-    from thresher.sql.generators import GENERATORS
+    from thresher.sql.queries.generators import GENERATORS
 
     return name in ("range", *GENERATORS) or any(name in known for known in (FUNCTIONS, AGGREGATES, WINDOW_FUNCTIONS))
 

@@ -5,9 +5,11 @@ from functools import partial
 
 from sqlglot import exp
 
-from thresher.sql import kinds, literals, stars
+from thresher.sql import kinds
 from thresher.sql.allowed import AGGREGATES, FUNCTIONS, REMEDIES, construct
+from thresher.sql.casting import literals
 from thresher.sql.expressions import Expressions, Typed
+from thresher.sql.queries import stars
 
 _literals = partial(construct, group="Literals and columns")
 

@@ -7,10 +7,11 @@ from functools import cache, partial
 
 from sqlglot import exp
 
-from thresher.sql import kinds, nested
+from thresher.sql import kinds
 from thresher.sql.allowed import MACROS, construct, function
 from thresher.sql.expressions import Expressions, Typed
-from thresher.sql.operators import named, operands
+from thresher.sql.nesting import nested
+from thresher.sql.numbers.operators import named, operands
 
 _conditions = partial(construct, group="Conditions")
 _SIGNS: dict[type[exp.Expr], str] = {
@@ -119,8 +120,8 @@ def _operands(node: exp.Expr, kind: type[exp.Expr]) -> Iterator[exp.Expr]:
 def _in_turn(sign: str, nodes: Sequence[exp.Expr], parts: Sequence[str]) -> str:
     """The chain, with what may raise looked at only where what stands before it leaves the matter open, as in Spark.
 
-    DuckDB looks at all operands in any order. What cannot raise stays outside, where DuckDB finds its joins and filters;
-    so does the equality of two columns, which is a join.
+    DuckDB looks at all operands in any order. What cannot raise stays outside, where DuckDB finds its joins and
+    filters; so does the equality of two columns, which is a join.
     """
     guarded = [
         at > 0 and may_raise(sql) and not (isinstance(node, exp.EQ) and _joins(node))

@@ -103,7 +103,7 @@ def _add(
     connection.create_function(
         name,
         _RUNNING.setdefault(name, _with_arity(run, arguments)),
-        None if arguments is None else list(arguments),  # type: ignore[arg-type]
+        None if arguments is None else list(arguments),
         result,
         type=PythonUDFType.ARROW,
         null_handling=FunctionNullHandling.SPECIAL,

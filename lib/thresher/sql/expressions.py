@@ -17,7 +17,7 @@ from thresher.sql.variables import FRESH, closed
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 
 if TYPE_CHECKING:
-    from thresher.sql.relations import Result
+    from thresher.sql.queries.relations import Result
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Expressions:
 
     def cast(self, value: Typed, kind: pa.DataType) -> Typed:
         """The value in a type that Spark converts it to unasked (see `kinds.common`)."""
-        from thresher.sql.casts import convert
+        from thresher.sql.casting.casts import convert
 
         if value.kind == kind:
             return value
@@ -236,7 +236,7 @@ class Expressions:
 
     def struct_field(self, node: exp.Expr, value: Typed, name: str) -> Typed:
         """What `.name` gives: a struct's field, that of each struct in an array, or a map's value."""
-        from thresher.sql.structs import field
+        from thresher.sql.nesting.structs import field
 
         return field(self, node, value, name)
 
@@ -257,7 +257,7 @@ def _is_implicit(old: pa.DataType, new: pa.DataType) -> bool:
 
 def as_date_literal(value: Typed, kind: pa.DataType) -> Typed | None:
     """A literal like '2024-01-31' where a date or timestamp is wanted: Spark reads it as one."""
-    from thresher.sql.literals import date_text, timestamp_text
+    from thresher.sql.casting.literals import date_text, timestamp_text
 
     if value.kind != kinds.STRING or value.literal is None:
         return None

@@ -13,7 +13,7 @@ from sqlglot import exp
 from thresher.errors import SqlError
 from thresher.sql import allowed
 from thresher.sql.dialect import Source, read
-from thresher.sql.translation import Translation, translate
+from thresher.sql.queries.translation import Translation, translate
 
 _DEEPEST = 20_000  # Python calls
 _STACK_BYTES = 512 * 2**20

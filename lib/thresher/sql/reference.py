@@ -6,8 +6,9 @@ from pathlib import Path
 
 from thresher.sql.allowed import ENTRIES
 
-for _module in pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}."):
-    import_module(_module.name)  # the modules of rules register themselves
+for _module in pkgutil.walk_packages([str(Path(__file__).parent)], f"{__package__}."):
+    if ".compiled" not in _module.name:  # needs numba, which is loaded with the first hash
+        import_module(_module.name)  # the modules of rules register themselves
 
 _GROUPS = (
     "Queries",
@@ -38,8 +39,8 @@ rows, names and types: on the embedded engine it is translated for DuckDB, and t
 Anything else is refused there by name (`NotPortable`, with file, line, column and the remedy); such a step says
 `engine: spark`. `thresher check portable PIPELINE` tells beforehand, `thresher check parity PIPELINE` proves it.
 
-- Types, precision and scale, rounding, overflow, bad casts and division by zero follow Spark's ANSI rules, and so do the
-  implicit conversions, also in function calls and comparisons.
+- Types, precision and scale, rounding, overflow, bad casts and division by zero follow Spark's ANSI rules, and so do
+  the implicit conversions, also in function calls and comparisons.
 - Rows have an order only after ORDER BY. What depends on the order of rows is refused unless the order is given or does
   not matter: `first`, `last`, `any_value`, `collect_list` and their like stop the step with "not proven equal to Spark"
   where rows of one group differ.
@@ -56,16 +57,16 @@ This page is made from the allow-list itself (`thresher.sql.reference()`).
 _TAIL = """## Statements
 
 `lake.execute(statement, params, name=rows)` changes a dataset in one commit, on both engines by the same queries, and
-returns how many rows were inserted, updated and deleted. Conditions, values and queries in a statement are portable SQL.
+returns how many rows were inserted, updated and deleted. Conditions, values and queries in it are portable SQL.
 
 | what | note |
 |---|---|
-| `INSERT INTO \\| OVERWRITE [TABLE] zone.name [(a, b)] SELECT …` | Columns by position or name; missing ones become NULL. |
+| `INSERT INTO \\| OVERWRITE [TABLE] zone.name [(a, b)] SELECT …` | Columns by position or name; the rest is NULL. |
 | `UPDATE zone.name [AS t] SET a = …, b = … [WHERE …]` | Every value is computed from the row as it was. |
 | `DELETE FROM zone.name [AS t] [WHERE …]` | Rows for which the condition is true; NULL keeps the row. |
 | `MERGE INTO zone.name [AS t] USING name \\| (SELECT …) [AS s] ON … WHEN [NOT] MATCHED [BY SOURCE] [AND …] THEN …` | \
-UPDATE SET, DELETE, INSERT, with `*` for all columns by name. The first WHEN that is true decides; two rows of the source \
-that would change one row are an error. |
+UPDATE SET, DELETE, INSERT, with `*` for all columns by name. The first WHEN that is true decides; two rows of the \
+source that would change one row are an error. |
 
 A value goes into a column by Spark's store assignment: numbers into numbers (overflow is an error), dates into
 timestamps and back, anything that is not nested into text; the rest needs a cast.

@@ -101,7 +101,12 @@ class _Reader:
         self.at = 0
 
     def statement(self) -> Statement:
-        readers: dict[str, Callable[[], Statement]] = {"INSERT": self._insert, "DELETE": self._delete, "UPDATE": self._update, "MERGE": self._merge}
+        readers: dict[str, Callable[[], Statement]] = {
+            "INSERT": self._insert,
+            "DELETE": self._delete,
+            "UPDATE": self._update,
+            "MERGE": self._merge,
+        }
         reader = readers.get(self._word())
         if reader is None:
             self._wrong("INSERT, UPDATE, DELETE or MERGE")

@@ -1,0 +1,1 @@
+"""Conversions from type to type, and the text of numbers and times."""

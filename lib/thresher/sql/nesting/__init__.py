@@ -1,0 +1,1 @@
+"""Arrays, maps, structs and the functions that take lambdas."""

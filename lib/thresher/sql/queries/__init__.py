@@ -1,0 +1,1 @@
+"""Queries and what they are made of: FROM, SELECT, GROUP BY, subqueries, set operations."""
