@@ -33,6 +33,12 @@ def test_the_result_has_the_declared_columns_order_and_types(rows: Lake) -> None
     ]
 
 
+def test_a_null_where_none_may_be_is_an_error_on_both_engines(rows: Lake) -> None:
+    with pytest.raises(DataError, match="a value of column s is NULL, declared NOT NULL"):
+        th.query(rows, QUERY, sources=["raw.t"], declare="k int, s string not null, p double, d date").to_arrow()
+
+
+@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
 @pytest.mark.parametrize(
     ("declare", "error", "words"),
     [
