@@ -10,7 +10,6 @@ from thresher.lake import Lake
 from thresher.sql.statements import Clause, Insert, Merge, parse_statement
 from thresher.statements import Changed
 
-
 # The same queries run on both engines: these rules are told before, or by what the library does with the rows.
 embedded_only = pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
 
