@@ -23,7 +23,7 @@ _literals = partial(construct, group="Literals and columns")
 )
 def _literal(e: Expressions, node: exp.Literal) -> Typed:
     if node.is_string:
-        return Typed(kinds.text_literal(node.this), kinds.STRING, node.this, node.this)
+        return Typed(kinds.text_literal(node.this), kinds.STRING, literal=node.this)
     return number(e, node, node.this)
 
 
@@ -36,20 +36,19 @@ def number(e: Expressions, node: exp.Expr, text: str) -> Typed:
         e.wrong(node, f"the number {text} has more than 38 digits.")
     plain, kind = found
     value = int(text) if kind in kinds.INTEGERS else None
-    name = text if value is not None or kinds.is_decimal(kind) else None
-    return Typed(f"CAST({kinds.text_literal(plain)} AS {kinds.in_duckdb(kind)})", kind, name, value)
+    return Typed(f"CAST({kinds.text_literal(plain)} AS {kinds.in_duckdb(kind)})", kind, literal=value)
 
 
 @construct(exp.RawString, parts="this")
 def _raw(e: Expressions, node: exp.RawString) -> Typed:
-    return Typed(kinds.text_literal(node.this), kinds.STRING, node.this, node.this)
+    return Typed(kinds.text_literal(node.this), kinds.STRING, literal=node.this)
 
 
 @construct(exp.Concat, parts="expressions")
 def _adjacent(e: Expressions, node: exp.Concat) -> Typed:
     parts = e.exprs(node.expressions)
     text = "".join(str(part.literal) for part in parts)
-    return Typed(kinds.text_literal(text), kinds.STRING, text, text)
+    return Typed(kinds.text_literal(text), kinds.STRING, literal=text)
 
 
 @_literals(
@@ -60,13 +59,12 @@ def _adjacent(e: Expressions, node: exp.Concat) -> Typed:
     example="SELECT coalesce(NULL, 1) AS a",
 )
 def _null(e: Expressions, node: exp.Null) -> Typed:
-    return Typed("NULL", kinds.VOID, "NULL")
+    return Typed("NULL", kinds.VOID)
 
 
 @_literals(exp.Boolean, parts="this", signature="true, false", example="SELECT true AS a")
 def _boolean(e: Expressions, node: exp.Boolean) -> Typed:
-    text = "true" if node.this else "false"
-    return Typed(text, kinds.BOOL, text)
+    return Typed("true" if node.this else "false", kinds.BOOL)
 
 
 @_literals(

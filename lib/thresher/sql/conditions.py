@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cache, partial
 
 from sqlglot import exp
@@ -11,7 +10,7 @@ from thresher.sql import kinds
 from thresher.sql.allowed import MACROS, construct, function
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.nesting import nested
-from thresher.sql.numbers.operators import named, operands
+from thresher.sql.numbers.operators import operands
 
 _conditions = partial(construct, group="Conditions")
 _SIGNS: dict[type[exp.Expr], str] = {
@@ -50,21 +49,15 @@ def comparable(
     exp.NullSafeNEQ,
     parts="this expression",
     signature="a = b, <>, <, <=, >, >=, a <=> b, a IS [NOT] DISTINCT FROM b",
-    note="Both sides of one type, or numbers. A date may be compared with a literal like '2024-01-31'. Text and "
-    "numbers never: cast.",
+    note="Text takes the type of the other side: a number, a boolean, a date, a timestamp. Also arrays and structs.",
     example="SELECT 1 < 2 AS a, NULL <=> NULL AS b",
 )
 def _comparison(e: Expressions, node: exp.Binary) -> Typed:
     left, right = operands(e, node)
-    name = named(left, _SIGNS.get(type(node), ""), right)
-    if isinstance(node, exp.NEQ) and name:
-        name = f"(NOT {name})"
     left, right = comparable(e, node, [left, right], "a comparison")
     sign = {exp.NEQ: "<>", exp.NullSafeEQ: "IS NOT DISTINCT FROM", exp.NullSafeNEQ: "IS DISTINCT FROM"}.get(type(node))
-    if isinstance(node, exp.NullSafeNEQ):
-        name = None
     sql = f"({left.sql} {sign or _SIGNS[type(node)]} {right.sql})"
-    return Typed(sql, kinds.BOOL, name, is_window=left.is_window or right.is_window)
+    return Typed(sql, kinds.BOOL, is_window=left.is_window or right.is_window)
 
 
 @_conditions(
@@ -180,10 +173,7 @@ def _not(e: Expressions, node: exp.Not) -> Typed:
     if isinstance(inner, exp.Connector) and _asks_a_query(inner):
         return e.expr(_pushed_down(node, inner))
     value = e.boolean(node.this, "the operand of NOT")
-    name = f"(NOT {value.name})" if value.name else None
-    if name and isinstance(node.this, exp.Is):
-        name = str(value.name).replace(" IS NULL)", " IS NOT NULL)")
-    return Typed(f"(NOT {value.sql})", kinds.BOOL, name, is_window=value.is_window)
+    return Typed(f"(NOT {value.sql})", kinds.BOOL, is_window=value.is_window)
 
 
 def _asks_a_query(node: exp.Expr) -> bool:
@@ -207,8 +197,7 @@ def _pushed_down(node: exp.Not, inner: exp.Connector) -> exp.Expr:
 def _is(e: Expressions, node: exp.Is) -> Typed:
     value = e.expr(node.this)
     if isinstance(node.expression, exp.Null):
-        name = f"({value.name} IS NULL)" if value.name else None
-        return Typed(f"({value.sql} IS NULL)", kinds.BOOL, name, is_window=value.is_window)
+        return Typed(f"({value.sql} IS NULL)", kinds.BOOL, is_window=value.is_window)
     if isinstance(node.expression, exp.Boolean):
         value = e.boolean(node.this, "the operand of IS TRUE")
         return Typed(f"({value.sql} IS {'TRUE' if node.expression.this else 'FALSE'})", kinds.BOOL)
@@ -223,15 +212,13 @@ def _is(e: Expressions, node: exp.Is) -> Typed:
 )
 def _between(e: Expressions, node: exp.Between) -> Typed:
     values = e.exprs([node.this, node.args["low"], node.args["high"]])
-    names = [value.name for value in values]
     low = comparable(e, node, [values[0], values[1]], "BETWEEN")
     high = comparable(e, node, [values[0], values[2]], "BETWEEN")
     first, second = f"{low[0].sql} >= {low[1].sql}", f"{high[0].sql} <= {high[1].sql}"
     sql = f"({first} AND {second})"
     if may_raise(high[1].sql) or (high[0].sql != low[0].sql and may_raise(high[0].sql)):  # Spark looks at it last
         sql = f"CASE WHEN ({first}) IS FALSE THEN FALSE ELSE {sql} END"
-    name = None if None in names else f"between({', '.join(map(str, names))})"
-    return Typed(sql, kinds.BOOL, name, is_window=any(value.is_window for value in values))
+    return Typed(sql, kinds.BOOL, is_window=any(value.is_window for value in values))
 
 
 @_conditions(
@@ -245,15 +232,9 @@ def _in(e: Expressions, node: exp.In) -> Typed:
     if node.args.get("query") is not None:
         return e.queries.is_in(node, negated=False)
     values = e.exprs([node.this, *node.expressions])
-    names = [value.name for value in values]
     one, *others = comparable(e, node, values, "IN")
-    name = None if None in names else f"({names[0]} IN ({', '.join(map(str, names[1:]))}))"
-    return Typed(
-        f"({one.sql} IN ({', '.join(other.sql for other in others)}))",
-        kinds.BOOL,
-        name,
-        is_window=any(value.is_window for value in values),
-    )
+    sql = f"({one.sql} IN ({', '.join(other.sql for other in others)}))"
+    return Typed(sql, kinds.BOOL, is_window=any(value.is_window for value in values))
 
 
 @construct(
@@ -307,11 +288,8 @@ def _coalesce(e: Expressions, node: exp.Anonymous) -> Typed:
     if name != "coalesce" and len(raw) != 2:
         e.wrong(node, f"{name} takes 2 arguments; found {len(raw)}.")
     values, kind = e.common(node, raw, name)
-    named = name == "coalesce" and all(value.name is not None for value in raw)
-    label = f"coalesce({', '.join(str(value.name) for value in raw)})" if named else None
-    return Typed(
-        f"coalesce({', '.join(value.sql for value in values)})", kind, label, is_window=any(v.is_window for v in raw)
-    )
+    sql = f"coalesce({', '.join(value.sql for value in values)})"
+    return Typed(sql, kind, is_window=any(value.is_window for value in raw))
 
 
 @_functions("nullif", 2, 2, "nullif(a, b)", "SELECT nullif(1, 1) AS a")
@@ -347,7 +325,7 @@ def _zero() -> Typed:
 def _equal_null(e: Expressions, node: exp.Anonymous) -> Typed:
     made = exp.NullSafeEQ(this=node.expressions[0].copy(), expression=node.expressions[1].copy())
     made.parent = node.parent
-    return replace(e.expr(made), name=None)
+    return e.expr(made)
 
 
 @_functions("nvl2", 3, 3, "nvl2(a, if_not_null, if_null)", "SELECT nvl2(NULL, 1, 2) AS a")

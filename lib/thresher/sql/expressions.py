@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Typed:
     """An expression for DuckDB and the type that it has in Spark.
 
-    `name` is the column name that Spark gives it when it has no alias (None: not known). `literal` is the value of a
-    literal, else None. `is_window` marks what holds a window function.
+    `name` is that of a column. `literal` is the value of a literal, else None. `is_window` marks what holds a window
+    function.
     """
 
     sql: str
@@ -92,7 +92,7 @@ class Expressions:
         """One expression. Raises NotPortable for a node without a rule, or with a part that its rule does not know."""
         known = allowed.CONSTRUCTS.get(type(node))
         if known is None:
-            self.refuse(node, _described(node), allowed.REMEDIES.get(node.key, _REMEDIES.get(type(node), "")))
+            self.refuse(node, _described(node), allowed.REMEDIES.get(node.key, ""))
         self.only(node, known.parts)
         self.node = node
         value = known.rule(self, node)
@@ -268,14 +268,6 @@ def as_date_literal(value: Typed, kind: pa.DataType) -> Typed | None:
     return None
 
 
-_REMEDIES: dict[type[exp.Expr], str] = {
-    exp.RegexpLike: "use LIKE",
-    exp.ILike: "use lower(…) LIKE …",
-    exp.Array: "write array(…)",
-    exp.Interval: "use date_add, date_sub or add_months",
-}
-
-
 def _described(node: exp.Expr) -> str:
     if isinstance(node, exp.Anonymous):
         return f"function {node.name}"
@@ -285,14 +277,11 @@ def _described(node: exp.Expr) -> str:
 _WORDS: dict[type[exp.Expr], str] = {
     exp.RegexpLike: "RLIKE",
     exp.Lambda: "a lambda (->)",
-    exp.Array: "an array in brackets",
+    exp.Array: "an array in brackets (write array(…))",
     exp.Interval: "INTERVAL",
     exp.Select: "SELECT",
     exp.Table: "a table",
     exp.Pivot: "PIVOT",
-    exp.BitwiseAnd: "&",
-    exp.BitwiseOr: "|",
-    exp.BitwiseXor: "^",
     exp.BitwiseNot: "~",
     exp.JSONExtract: "the variant path (:)",
     exp.In: "IN",

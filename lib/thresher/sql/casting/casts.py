@@ -129,8 +129,7 @@ def convert(e: Expressions, node: exp.Expr, value: Typed, kind: pa.DataType, *, 
     sql = Conversion(is_try).of(value.sql, value.kind, kind)
     if sql is None:
         e.wrong(node, f"{what} is no conversion that Spark has.")
-    name = value.name if isinstance(node, exp.Cast) and isinstance(node.this, exp.Column) else None
-    return Typed(sql, kind, name, is_window=value.is_window)
+    return Typed(sql, kind, is_window=value.is_window)
 
 
 def _without_words(e: Expressions, node: exp.Expr, value: Typed, kind: pa.DataType) -> Typed:
@@ -215,7 +214,7 @@ def _suffixed(e: Expressions, node: exp.Cast, text: str) -> Typed:
     bits = _BITS[kind]
     if not text.lstrip("-").isdigit() or not -(2**bits) <= int(text) < 2**bits:
         e.wrong(node, f"{text} is no {kinds.in_spark(kind)}.")
-    return Typed(word, kind, text, int(text))
+    return Typed(word, kind, literal=int(text))
 
 
 def negative_literal(e: Expressions, node: exp.Cast) -> Typed | None:

@@ -180,7 +180,7 @@ def roomy(kind: pa.DataType) -> pa.DataType:
     return kind if kind.precision > _IN_64_BITS else pa.decimal128(_IN_64_BITS + 1, kind.scale)
 
 
-def scaled(sql: str, kind: pa.DataType, name: str | None = None) -> Typed:
+def scaled(sql: str, kind: pa.DataType) -> Typed:
     """A whole number as the digits of a decimal."""
     unit = f"CAST('0.{'0' * (kind.scale - 1)}1' AS DECIMAL({kind.scale},{kind.scale}))"
-    return Typed(f"CAST(CAST({sql} AS DECIMAL(38,0)) * {unit} AS {kinds.in_duckdb(kind)})", kind, name)
+    return Typed(f"CAST(CAST({sql} AS DECIMAL(38,0)) * {unit} AS {kinds.in_duckdb(kind)})", kind)

@@ -68,11 +68,6 @@ def operands(e: Expressions, node: exp.Binary) -> tuple[Typed, Typed]:
     return e.expr(node.this), e.expr(node.expression)
 
 
-def named(left: Typed, sign: str, right: Typed) -> str | None:
-    """The column name that Spark gives to an operator between two named things."""
-    return f"({left.name} {sign} {right.name})" if left.name is not None and right.name is not None else None
-
-
 _SIGNS: dict[type[exp.Expr], str] = {
     exp.Add: "+",
     exp.Sub: "-",
@@ -112,7 +107,7 @@ def _operator(e: Expressions, node: exp.Binary) -> Typed:
     sign = _SIGNS[type(node)]
     left, right = operands(e, node)
     value = arithmetic(e, node, sign, left, right)
-    return replace(value, name=named(left, sign, right), is_window=left.is_window or right.is_window)
+    return replace(value, is_window=left.is_window or right.is_window)
 
 
 @_functions(
@@ -256,9 +251,7 @@ def _negative(e: Expressions, node: exp.Neg) -> Typed:
         literal = negative_literal(e, node.this)
         if literal is not None:
             return literal
-    value = e.expr(node.this)
-    name = f"(- {value.name})" if value.name else None
-    return replace(_signed(e, node, "-", value), name=name)
+    return _signed(e, node, "-", e.expr(node.this))
 
 
 @_functions(
