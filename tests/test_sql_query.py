@@ -103,6 +103,7 @@ def test_what_is_not_allowed_is_refused_by_name_with_place_and_remedy() -> None:
         ("select x from t", "q.sql:1:8: no column x. There are course_id, title, price, day."),
         ("select a.title from t as a join t as b on title = 'x'", "column title is ambiguous: a.title, b.title."),
         ("select * from t where price = :p", "parameter :p has no value."),
+        ("select title:page from t", "use get_json_object(title, '$.page')"),
         ("select current_date() as d", "pass the day as a parameter (:day)"),
         ("select row_number() over (partition by title) as n from t", "row_number"),
         ("select * from t where (course_id in (select 1)) = true", "IN (SELECT …) as an operand"),
@@ -229,3 +230,22 @@ def test_a_query_may_be_long_and_deep() -> None:
 def test_a_query_that_is_too_deep_is_an_error_of_ours() -> None:
     with pytest.raises(SqlError, match="nested too deep"):
         value("abs(" * 5000 + "1" + ")" * 5000)
+
+
+def test_schemas_that_read_alike_are_not_the_same() -> None:
+    text = """'{"a":1,"b":2,"a: int32, b":3}'"""
+    assert value(f"from_json({text}, '`a: int32, b` int')") == {"a: int32, b": 3}
+    assert value(f"from_json({text}, 'a int, b int')") == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("(select sum(a / b) filter (where b <> 0) from values (1.50, 2.0), (1.0, 0.0) as t(a, b))", Decimal("0.75")),
+        ("(select count(cast(s as int)) filter (where s rlike '^[0-9]+$') from values ('1'), ('x') as t(s))", 1),
+        ("(select count_if(b <> 0 and a / b > 0) from values (1.50, 2.0), (1.0, 0.0) as t(a, b))", 1),
+        ("(select bool_or(b = 0 or a / b > 0) from values (1.50, 2.0), (1.0, 0.0) as t(a, b))", True),
+    ],
+)
+def test_what_may_raise_is_looked_at_only_where_spark_does(text: str, expected: object) -> None:
+    assert value(text) == expected

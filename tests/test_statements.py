@@ -151,6 +151,68 @@ def test_what_is_wrong_is_an_error_and_changes_nothing(
     assert len(orders.history("curated.orders")) == 1
 
 
+@embedded_only
+def test_words_inside_texts_and_quoted_names_are_no_keywords(orders: Lake) -> None:
+    for word in ("where", ",", ";", "(", "then", "when", "end"):
+        assert orders.execute("update curated.orders set state = :word, price = 1 where id = 1", {"word": word}) == (
+            Changed(updated=1)
+        )
+        assert rows(orders)[0] == (1, word, Decimal("1.00"))
+    lake = orders
+    lake.write("raw.odd", lake.sql("select 1 as `end`, 2 as `select`"))
+    lake.execute("update raw.odd set `end` = `end` + 1, `select` = `select` where `end` = 1")
+    lake.execute("insert into raw.odd (`select`) select 7")
+    assert lake.sql("select * from raw.odd order by `end`").to_arrow().to_pylist() == [
+        {"end": None, "select": 7}, {"end": 2, "select": 2},
+    ]  # fmt: skip
+
+
+MERGE = "merge into curated.orders t using (select 9 as k) s on t.id = s.k"
+
+
+@embedded_only
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"{MERGE} where false when matched then delete",
+        f"{MERGE} cross join range(2) when matched then delete",
+        f"{MERGE} when not matched then insert (id) values (max(s.k))",
+        "update curated.orders set id = 1) + (2",
+        "update curated.orders set id = row_number() over (order by id)",
+        "delete from curated.orders where id = 1) or (true",
+        "delete from curated.orders where `_row` = 1",
+    ],
+)  # fmt: skip
+def test_a_part_of_a_statement_is_one_expression_about_one_row(orders: Lake, statement: str) -> None:
+    with pytest.raises(SqlError):
+        orders.execute(statement)
+    assert rows(orders) == ALL
+
+
+@embedded_only
+def test_insert_goes_by_position_whatever_the_names(orders: Lake) -> None:
+    assert orders.execute("insert into curated.orders select 7, 'x', 1 as id -- done") == Changed(inserted=1)
+    assert orders.execute("insert into curated.orders (id, price) select 8, 8") == Changed(inserted=1)
+    assert rows(orders)[3:] == [(7, "x", Decimal("1.00")), (8, None, Decimal("8.00"))]
+
+
+@embedded_only
+def test_an_empty_text_in_a_partition_column_is_refused_here_too(lake: Lake) -> None:
+    lake.write("mart.p", lake.sql("select 1 as id, 'a' as part"), partition_by=["part"])
+    with pytest.raises(SchemaMismatch, match="an empty text in a partition column"):
+        lake.execute("update mart.p set part = ''")
+    assert lake.read("mart.p").to_arrow().to_pylist() == [{"id": 1, "part": "a"}]
+
+
+def test_braces_and_maps_are_kept_as_they_are(lake: Lake) -> None:
+    lake.write("raw.m", lake.sql("select 1 as id, '{x}' as s, map('a', 1) as m"))
+    assert lake.write("raw.m", lake.sql("select 1 as id, '{x}' as s, map('a', 1) as m")) == 0
+    lake.execute("insert into raw.m values (2, :text, map('b', 2))", {"text": '{"a":1}'})
+    assert lake.sql("select * from raw.m order by id").to_arrow().to_pylist() == [
+        {"id": 1, "s": "{x}", "m": [("a", 1)]}, {"id": 2, "s": '{"a":1}', "m": [("b", 2)]},
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

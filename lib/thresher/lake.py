@@ -269,6 +269,8 @@ class Lake:
         text = bind(statement, params or {})
         parsed = parse_statement(text)
         given = {name: self.frame(rows) for name, rows in frames.items()}
+        if taken := [name for name in given if name.startswith("_")]:
+            raise UsageError(f"rows named {taken}: names that begin with _ are taken here. Give them another name.")
         name = parsed.target
         with self._writing(name):
             version = self._version(name) if self.exists(name) else None
@@ -276,6 +278,7 @@ class Lake:
             if change.rows is not None:
                 if self._version(name) != version:
                     raise WriteConflict(f"{name}: another process has written to it meanwhile; run the statement again")
+                self._check_partitions(name, change.rows, (), exists=True)
                 self._commit(name, change.rows, mode=change.mode)
             return change.counts
 

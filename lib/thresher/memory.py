@@ -15,14 +15,17 @@ _EVERY_S = 0.2
 class PeakMemory:
     """Watches while a block runs; `bytes` is the most that its processes held at one time (resident memory).
 
+    `with_spark` counts the local Spark server, too.
+
     >>> with PeakMemory() as peak:
     ...     _ = sum(range(1000))
     >>> peak.bytes > 0
     True
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_spark: bool = False) -> None:
         self.bytes = 0
+        self._with_spark = with_spark
         self._done = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
@@ -39,7 +42,9 @@ class PeakMemory:
     def _watch(self) -> None:
         own = psutil.Process()
         while True:
-            self.bytes = max(self.bytes, sum(map(_resident, [own, *_children(own), *_server()])))
+            self.bytes = max(
+                self.bytes, sum(map(_resident, [own, *_children(own), *(_server() if self._with_spark else [])]))
+            )
             if self._done.wait(_EVERY_S):
                 return
 

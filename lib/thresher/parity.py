@@ -151,7 +151,7 @@ def compare(one: Lake, other: Lake) -> tuple[Comparison, ...]:
 
 
 def _run(pipeline: Path | str, params: Mapping[str, Any] | None, lake: Path, engine: str) -> tuple[Run, Usage]:
-    with PeakMemory() as peak:
+    with PeakMemory(with_spark=engine == "spark") as peak:
         run = runner.run(pipeline, params, lake=lake, engine=engine).run
     if run.status != "succeeded":
         errors = [f"step {step.name}: {step.error}" for step in run.steps if step.status == "failed"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thresher import pipeline, sql
-from thresher.errors import NotPortable, SqlError, UsageError
+from thresher.errors import NotPortable, SqlError, ThresherError, UsageError
 from thresher.lake import Lake
 from thresher.places import lake_folder
 from thresher.project import names_file, resolve
@@ -94,6 +94,6 @@ def _check(step: str, origin: str, text: str, lake: Lake | None) -> Finding:
             return Finding(step, origin)
         schemas = {table: lake.schema(table) for table in query.tables}
         query.translation({table: "t" for table in query.tables}, schemas)
-    except (NotPortable, SqlError) as error:
-        return Finding(step, origin, str(error), is_typed=True)
+    except ThresherError as error:
+        return Finding(step, origin, str(error), is_typed=isinstance(error, NotPortable | SqlError))
     return Finding(step, origin, is_typed=True)

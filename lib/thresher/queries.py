@@ -9,6 +9,7 @@ from thresher.errors import MissingColumns, SchemaMismatch, SqlError
 from thresher.frame import Frame
 from thresher.lake import Lake
 from thresher.project import names_file, text_of
+from thresher.sql.params import literal
 from thresher.types import ddl, quoted
 from thresher.xml.ddl import table_schema
 
@@ -35,7 +36,7 @@ def query(lake: Lake, text: str, *, sources: Sequence[str], declare: str = "") -
         if names:
             raise SqlError(f"{origin} {what.format(', '.join(sorted(names)))}; sources: {', '.join(sources) or 'none'}")
     rows = lake.sql(text)
-    return as_declared(lake, rows, table_schema(text_of(declare, ".ddl")), origin) if declare else rows
+    return as_declared(lake, rows, table_schema(text_of(declare, ".ddl")), origin) if declare.strip() else rows
 
 
 def as_declared(lake: Lake, rows: Frame, schema: pa.Schema, origin: str) -> Frame:
@@ -63,7 +64,7 @@ def _column(origin: str, found: pa.Field, declared: pa.Field) -> str:
             )
         tests.append((f"not (cast({value} as {ddl(found.type)}) <=> {name})", f"does not fit {ddl(declared.type)}"))
     branches = " ".join(
-        f"when {test} then raise_error('{origin}: a value of column {found.name} {what}')".replace("\\", "\\\\")
+        f"when {test} then raise_error({literal(f'{origin}: a value of column {found.name} {what}')})"
         for test, what in tests
     )
     return f"case {branches} else {value} end as {name}" if branches else f"{value} as {name}"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from thresher.sql.statements import Statement
 
 Queries = Callable[..., Frame]  # Lake.sql without parameters
+# Columns beside those of the user, by names that nobody writes.
+_ROW, _SOURCE_ROW = "number of the row", "number of the row of the source"
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,12 @@ def _insert(statement: Insert, target: Frame, query: Queries, frames: Mapping[st
         raise SqlError(f"INSERT of {len(found.columns)} columns into {len(names)} ({', '.join(names)}).")
     if len(set(names)) != len(names):
         raise SqlError(f"INSERT names a column twice: {', '.join(names)}.")
-    written = dict(zip(names, found.columns, strict=True))
+    # By position: columns of the query may share a name.
+    numbered = [f"c{n}" for n in range(1, len(names) + 1)]
+    found = query(f"select * from ({statement.query}\n) as _inserted({', '.join(numbered)})", **frames)
+    written = dict(zip(names, numbered, strict=True))
     rows = target.engine.stage(
-        query(
-            f"select {_fitted(found, written, target.schema)} from _inserted",
-            _inserted=found,
-        )
+        query(f"select {_fitted(found, written, target.schema)} from _inserted", _inserted=found)
     )
     count = rows.count()
     deleted = target.count() if statement.is_overwrite else 0
@@ -80,7 +82,7 @@ class _Rewrite:
         self.query = query
         self.frames = frames
         self.schema = target.schema
-        self.row = unused("_row", target.columns)
+        self.row = unused(_ROW, target.columns)
         self.target = self._numbered(target, self.row)
 
     def run(self, statement: Update | Delete | Merge) -> Change:
@@ -132,7 +134,7 @@ class _Rewrite:
 
     def _merge(self, merge: Merge) -> tuple[list[Frame], list[Frame], list[Frame]]:
         source = self.query(f"select * from {merge.source}", **self.frames)
-        self.source_row = unused("_source_row", [*source.columns, *self.schema.names, self.row])
+        self.source_row = unused(_SOURCE_ROW, [*source.columns, *self.schema.names, self.row])
         source = self._numbered(source, self.source_row)
         t, s = quoted(merge.alias), quoted(merge.source_alias)
         if merge.alias.lower() == merge.source_alias.lower():

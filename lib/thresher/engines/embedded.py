@@ -172,10 +172,10 @@ class EmbeddedEngine:
         with _unwrapped(reader) as incoming, _readable("computing rows"):
             cursor.register("incoming", incoming)
             cursor.execute(f'create table "{name}" as select * from incoming')
-        frame = EmbeddedFrame(self, f'select * from "{name}"', {})
+        frame = EmbeddedFrame(self, f'select * from "{name}"', {}, schema=reader.schema)
         weakref.finalize(frame, _drop, self.connection, name)
         # Frames derived from this one must keep it, and with it the table, alive.
-        return EmbeddedFrame(self, f'select * from "{name}_v"', {f"{name}_v": frame})
+        return EmbeddedFrame(self, f'select * from "{name}_v"', {f"{name}_v": frame}, schema=reader.schema)
 
     def map_batches(
         self, frame: Frame, function: BatchFunction, schema: pa.Schema, *, rows_per_call: int | None = None

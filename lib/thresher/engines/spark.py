@@ -34,6 +34,7 @@ try:
     from pyspark.errors import AnalysisException, PySparkException
     from pyspark.sql import DataFrame
     from pyspark.sql.connect.client.retries import DefaultPolicy
+    from pyspark.sql.connect.functions import expr
     from pyspark.sql.connect.session import SparkSession
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
     from pyspark.sql.types import ArrayType, DataType, GeographyType, GeometryType, StructType, VariantType
@@ -121,7 +122,9 @@ class SparkEngine:
     def sql(self, query: str, frames: Mapping[str, Frame]) -> SparkFrame:
         # Frames go with the query's plan: no views to clean up, none that two queries could share by mistake.
         names = {table: f"_thresher_frame_{n}_" for n, table in enumerate(frames)}
-        text = _escaped(sql.parse(query).to_spark(names))
+        text = sql.parse(query).to_spark(names)
+        if names:  # only then spark.sql() reads {name} as one of them
+            text = _escaped(text)
         for name in names.values():
             text = text.replace(name, f"{{{name}}}")
         with _readable():
@@ -129,8 +132,13 @@ class SparkEngine:
         return SparkFrame(self, rows)
 
     def difference(self, frame: Frame, other: Frame) -> SparkFrame:
+        maps = [field.name for field in frame.schema if pa.types.is_map(field.type)]
         with _readable():
-            return SparkFrame(self, frame.native.exceptAll(other.native))
+            ours, theirs = (_with_entries(each.native, maps) for each in (frame, other))
+            rows = ours.exceptAll(theirs)
+            for name in maps:
+                rows = rows.withColumn(name, expr(f"map_from_entries({quoted(name)})"))
+            return SparkFrame(self, rows)
 
     def stage(self, frame: Frame) -> SparkFrame:
         # Not persist(): whether Spark finds those rows again depends on comparing plans. The checkpoint is named by
@@ -329,6 +337,13 @@ def _refuse_opaque(kind: DataType, path: str) -> None:
     if isinstance(kind, StructType):
         for field in kind.fields:
             _refuse_opaque(field.dataType, f"{path}.{field.name}" if path else field.name)
+
+
+def _with_entries(rows: DataFrame, maps: Sequence[str]) -> DataFrame:
+    """Maps, which Spark does not compare, as their entries in order."""
+    for name in maps:
+        rows = rows.withColumn(name, expr(f"array_sort(map_entries({quoted(name)}))"))
+    return rows
 
 
 def _equals(column: str, value: Any) -> str:

@@ -134,21 +134,26 @@ def _joins(node: exp.EQ) -> bool:
 
 
 @cache
-def _raising() -> re.Pattern[str]:
-    """A call of error(), or of a macro that may call it."""
-    found = {"error"}
+def _sure() -> frozenset[str]:
+    """The macros that call neither error() nor a function that may raise."""
+    bodies = {signature.partition("(")[0]: body for signature, body in MACROS.items()}
+    sure = set(bodies)
     while True:
-        calls = re.compile(rf"\b({'|'.join(found)})\(")
-        more = {signature.partition("(")[0] for signature, body in MACROS.items() if calls.search(body)}
-        if more <= found:
-            return calls
-        found |= more
+        unsure = {name for name in sure if any(call not in sure for call in _CALL.findall(bodies[name]))}
+        if not unsure:
+            return frozenset(sure)
+        sure -= unsure
+
+
+_CALL = re.compile(r"\b(error|spark_\w+)\(")
 
 
 def may_raise(sql: str) -> bool:
     """Whether an expression may raise for some row (overflow aside); one without columns is the same for all rows."""
-    for call in _raising().finditer(sql):
-        if call[1] == "error" or _COLUMN.search(sql, call.end(), _closing(sql, call.end())):
+    for call in _CALL.finditer(sql):
+        if call[1] == "error" or (
+            call[1] not in _sure() and _COLUMN.search(sql, call.end(), _closing(sql, call.end()))
+        ):
             return True
     return False
 

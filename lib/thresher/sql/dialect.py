@@ -5,6 +5,7 @@ sqlglot's parser is told to leave function calls as they are written (no builder
 """
 
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -286,8 +287,30 @@ class Source:
         raise SqlError(f"{self.at(node)}: {what}")
 
 
+_PATH = re.compile(r"[\w`)\]]:[A-Za-z_`\[]")
+
+
+def _refuse_paths(source: Source) -> None:
+    """Refuse `column:path`, which reads a variant; sqlglot takes the path for an alias."""
+    if not _PATH.search(source.text):
+        return
+    try:
+        tokens = _DIALECT.tokenize(source.text)
+    except TokenError:
+        return  # told by the parser, with the place
+    for before, colon, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        is_path = colon.token_type == TokenType.COLON and colon.start == before.end + 1 and after.start == colon.end + 1
+        is_field = any(token.token_type == TokenType.STRUCT for token in tokens if token.start < colon.start)
+        if is_path and not is_field and (before.token_type in (TokenType.VAR, TokenType.IDENTIFIER, TokenType.R_PAREN)):
+            raise NotPortable(
+                f"{source.place(before.start)}: the path {before.text}:{after.text} (of a variant) is not part of the "
+                f"portable SQL (docs/sql.md). Next: use get_json_object({before.text}, '$.{after.text}')."
+            )
+
+
 def read(source: Source) -> exp.Expr:
     """The tree of exactly one query; raises SqlError for anything else."""
+    _refuse_paths(source)
     if (place := source.text.find("${")) >= 0:
         raise NotPortable(
             f"{source.place(place)}: ${{…}}, which Spark replaces by a setting of the session, is not part of the "

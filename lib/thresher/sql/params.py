@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from sqlglot.dialects.spark import Spark
+from sqlglot.errors import TokenError
 from sqlglot.tokens import Token, TokenType
 
-from thresher.errors import ParameterError
+from thresher.errors import ParameterError, SqlError
 
 
 def bind(text: str, params: Mapping[str, Any]) -> str:
@@ -20,7 +21,10 @@ def bind(text: str, params: Mapping[str, Any]) -> str:
     >>> bind("select * from t where name = :name and year > :year", {"name": "O'Hara", "year": 2000})
     "select * from t where name = 'O\\\\'Hara' and year > 2000"
     """
-    tokens = Spark().tokenize(text)
+    try:
+        tokens = Spark().tokenize(text)
+    except TokenError as error:
+        raise SqlError(f"{error}. Expected one statement in Spark SQL; is a quote not closed?") from None
     places = [
         (colon, name) for colon, name in zip(tokens, tokens[1:], strict=False) if _is_parameter(colon, name, text)
     ]

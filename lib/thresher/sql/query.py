@@ -38,7 +38,7 @@ class Query:
     @cached_property
     def _references(self) -> list[exp.Table]:
         found: list[exp.Table] = []
-        _collect_tables(self._tree, frozenset(), found)
+        _with_room(self._source, lambda: _collect_tables(self._tree, frozenset(), found))
         return sorted(found, key=lambda table: _start(table.parts[0]))
 
     @cached_property

@@ -10,12 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
+from sqlglot import exp
 from sqlglot.dialects.spark import Spark
 from sqlglot.errors import TokenError
-from sqlglot.tokens import Token
+from sqlglot.tokens import Token, TokenType
 
 from thresher.errors import SqlError
-from thresher.sql.dialect import Source
+from thresher.sql.aggregating.aggregates import has_aggregate, has_window
+from thresher.sql.dialect import Source, read
+
+_TEXTS = (TokenType.STRING, TokenType.RAW_STRING, TokenType.HEX_STRING)
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class _Reader:
             tokens = Spark().tokenize(text)
         except TokenError as error:
             raise SqlError(f"{self.source.place(0)}: {error}") from None
-        while tokens and tokens[-1].text == ";":
+        while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
             tokens.pop()
         self.tokens: list[Token] = tokens
         self.at = 0
@@ -151,7 +155,7 @@ class _Reader:
         default = source.rpartition(".")[2].strip("`") if not source.startswith("(") else "source"
         source_alias = self._alias("ON") or default
         self._take("ON")
-        condition = self._until("WHEN")
+        condition = self._expression("WHEN")
         clauses = []
         while self._word() == "WHEN":
             clauses.append(self._clause(alias))
@@ -171,7 +175,7 @@ class _Reader:
         condition = "true"
         if self._word() == "AND":
             self.at += 1
-            condition = self._until("THEN")
+            condition = self._expression("THEN")
         self._take("THEN")
         action = self._take(*(("INSERT",) if matched == "by target" else ("UPDATE", "DELETE")))
         if action == "UPDATE":
@@ -191,7 +195,7 @@ class _Reader:
         columns = self._list(self._identifier)
         self._take("VALUES")
         self._take("(")
-        values = self._list(lambda: self._until(",", ")"))
+        values = self._list(lambda: self._expression(",", ")"))
         if len(columns) != len(values):
             self._wrong(f"{len(columns)} values for {len(columns)} columns (found {len(values)})")
         return tuple(zip(columns, values, strict=True))
@@ -206,7 +210,7 @@ class _Reader:
             if len(names) > 2 or (len(names) == 2 and names[0].lower() != alias.lower()):
                 self._wrong(f"a column of {alias}; fields of a struct cannot be set one by one")
             self._take("=")
-            found.append((names[-1], self._until(",", end)))
+            found.append((names[-1], self._expression(",", end)))
             if self._word() != ",":
                 return tuple(found)
             self.at += 1
@@ -225,13 +229,18 @@ class _Reader:
         if self._word() != word:
             return "true"
         self.at += 1
-        return self._until()
+        return self._expression()
 
     # tokens
 
     def _word(self, ahead: int = 0) -> str:
+        """The token's word in capitals; of a text or a quoted name, which is no keyword, just its quote."""
         at = self.at + ahead
-        return self.tokens[at].text.upper() if at < len(self.tokens) else ""
+        if at >= len(self.tokens):
+            return ""
+        token, first = self.tokens[at], self.text[self.tokens[at].start]
+        is_quoted = token.token_type in _TEXTS or first in "`'\""
+        return first if is_quoted else token.text.upper()
 
     def _take(self, *words: str) -> str:
         found = self._word()
@@ -268,6 +277,25 @@ class _Reader:
             if depth == 0:
                 return self.text[self.tokens[start].start : self.tokens[self.at - 1].end + 1]
         self._wrong(")")
+
+    def _expression(self, *words: str) -> str:
+        """The text up to one of the words, or to the end: one expression, so that it stays one in a query.
+
+        An aggregate or a window function would look at many rows, where a statement speaks of one.
+        """
+        at = self.at
+        text = self._until(*words)
+        place = self.source.place(self.tokens[at].start)
+        try:
+            found = read(Source(f"select {text}\n as x"))
+        except SqlError:
+            raise SqlError(f"{place}: found {text!r}, expected one expression.") from None
+        given = {name for name, value in found.args.items() if value}
+        if not isinstance(found, exp.Select) or given != {"expressions"} or len(found.expressions) != 1:
+            raise SqlError(f"{place}: found {text!r}, expected one expression.")
+        if has_aggregate(found.expressions[0]) or has_window(found.expressions[0]):
+            raise SqlError(f"{place}: {text!r} looks at many rows. Compute it in the source, or in a subquery.")
+        return text
 
     def _until(self, *words: str) -> str:
         """The text up to one of the words, or to the end."""

@@ -101,7 +101,13 @@ class Call:
         order: str = "",
     ) -> str:
         """DuckDB's aggregate `function` over the rows of this call, of those only where `where` holds."""
+        from thresher.sql.conditions import may_raise
+
         is_distinct = self.is_distinct if distinct is None else distinct
+        if self.condition and not is_distinct and self.over is None:  # Spark looks at the rows of FILTER alone
+            arguments = tuple(
+                f"CASE WHEN {self.condition} THEN {each} END" if may_raise(each) else each for each in arguments
+            )
         inner = f"{'DISTINCT ' * is_distinct}{', '.join(arguments)}{f' ORDER BY {order}' if order else ''}"
         conditions = [part for part in (self.condition, where, "false" if self.is_empty else None) if part]
         tail = f" FILTER (WHERE {' AND '.join(f'({part})' for part in conditions)})" if conditions else ""

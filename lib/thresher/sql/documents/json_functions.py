@@ -80,7 +80,9 @@ def made_function(
     name: str, arguments: list[pa.DataType], result: pa.DataType, key: Any, run: Callable[..., pa.Array]
 ) -> ArrowFunction:
     """A function for these types and this key; equal ones have equal names."""
-    digest = hashlib.md5(repr((arguments, result, key)).encode(), usedforsecurity=False).hexdigest()[:16]
+    # The text of a type does not tell a name with a comma from two names; its bytes do.
+    types = pa.schema([(str(n), kind) for n, kind in enumerate([*arguments, result])]).serialize().to_pybytes()
+    digest = hashlib.md5(types + repr(key).encode(), usedforsecurity=False).hexdigest()[:16]
     return ArrowFunction(
         f"spark_{name}_{digest}", [kinds.in_duckdb(kind) for kind in arguments], kinds.in_duckdb(result), run
     )

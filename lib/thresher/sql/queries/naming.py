@@ -115,6 +115,8 @@ def _list(nodes: Iterable[exp.Expr], words: Words) -> str:
 
 
 def _literal(node: exp.Literal, words: Words) -> str:
+    if not node.is_string and re.fullmatch(r"0?\.0{6,}\d*", node.this):
+        raise _Unknown  # Java writes such a decimal with an exponent
     text = str(node.this)
     if node.is_string:
         return text
