@@ -1,12 +1,13 @@
 """Literals, columns, parameters and calls: what an expression is made of."""
 
+import difflib
 from dataclasses import replace
 from functools import partial
 
 from sqlglot import exp
 
 from thresher.sql import kinds
-from thresher.sql.allowed import AGGREGATES, FUNCTIONS, REMEDIES, construct
+from thresher.sql.allowed import AGGREGATES, FUNCTIONS, NOT_PORTABLE, REMEDIES, construct
 from thresher.sql.casting import literals
 from thresher.sql.expressions import Expressions, Typed
 from thresher.sql.queries import stars
@@ -113,6 +114,11 @@ def _call(e: Expressions, node: exp.Anonymous) -> Typed:
     name = node.name.lower()
     found = FUNCTIONS.get(name)
     if found is None:
+        if name not in NOT_PORTABLE and name not in REMEDIES:
+            close = difflib.get_close_matches(name, FUNCTIONS, 1)
+            e.wrong(
+                node, f"Spark 4.2 has no function {name} of its own.{f' Did you mean {close[0]}?' if close else ''}"
+            )
         e.refuse(node, f"function {name}", REMEDIES.get(name, ""))
     if name not in AGGREGATES:
         node = stars.expanded(e, node)
