@@ -250,14 +250,7 @@ class Lake:
 
     def delete(self, name: str, where: str) -> int:
         """Delete the rows for which a condition in portable SQL is true; return how many."""
-        # Not the table format's own delete: the embedded engine's would speak a third dialect.
-        with self._writing(name):
-            rows = self.read(name)
-            kept = self.engine.stage(self.sql(f"select * from rows where not coalesce(({where}), false)", rows=rows))
-            deleted = rows.count() - kept.count()
-            if deleted:
-                self._commit(name, kept, mode="overwrite")
-            return deleted
+        return self.execute(f"delete from {name} where {where}").deleted
 
     def execute(self, statement: str, params: Mapping[str, Any] | None = None, **frames: Rows) -> Changed:
         """Run one INSERT, UPDATE, DELETE or MERGE in Spark's dialect on a dataset; return how many rows it changed.

@@ -20,19 +20,6 @@ SETTINGS: dict[str, str | bool] = {
     "autoload_known_extensions": False,
 }
 
-_MACROS = {
-    "spark_average(total, size, n)": (
-        "CASE WHEN size >= 9007199254740992 THEN error('not proven equal to Spark: avg of integers whose sum "
-        "passes 2^53; cast to a decimal') WHEN n > 0 THEN CAST(total AS DOUBLE) / CAST(n AS DOUBLE) END"
-    ),
-    "spark_date_format(t, f)": (
-        "CASE WHEN t BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999' THEN strftime(t, f) "
-        "WHEN t IS NOT NULL THEN error('date_format outside the years 1 to 9999') END"
-    ),
-}
-
-allowed.MACROS.update(_MACROS)
-
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Settings, macros and functions, once for a connection and all its cursors."""

@@ -189,18 +189,6 @@ def as_decimal(kind: pa.DataType, literal: Any = None) -> pa.DataType:
     return pa.decimal128(_DIGITS[kind], 0)
 
 
-def bounded(precision: int, scale: int) -> pa.DataType | None:
-    """The decimal for the exact result of a computation; None where Spark would round it to fit 38 digits.
-
-    >>> bounded(31, 4), bounded(49, 4), bounded(45, 20)
-    (Decimal128Type(decimal128(31, 4)), Decimal128Type(decimal128(38, 4)), None)
-    """
-    if precision <= MAX_PRECISION:
-        return pa.decimal128(precision, scale)
-    kept = max(MAX_PRECISION - (precision - scale), min(scale, 6))
-    return pa.decimal128(MAX_PRECISION, scale) if kept == scale else None
-
-
 def wider(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
     """The type that holds the values of both, exactly and as Spark finds it; None where there is none.
 
