@@ -7,7 +7,7 @@ import pytest
 
 from thresher import xml
 from thresher.engines import open_engine
-from thresher.errors import MissingColumns, UsageError
+from thresher.errors import DataError, MissingColumns, UsageError
 
 
 def learnt(*values: str, **options: object) -> str:
@@ -173,7 +173,9 @@ def test_a_declared_schema_alone_keeps_its_order() -> None:
         ("a in", "schema 'a in': at character 3: found 'in'; expected one of boolean, tinyint,"),
         ("a int b int", "schema 'a int b int': at character 7: found 'b int'; expected ','"),
         ("a int, A int", "at character 8: found 'A int'; expected a name that is not there yet"),
-        ("a map<string,int>", "at character 3: found 'map<string,int>'; expected one of boolean"),
+        ("a map<int,int>", "at character 7: found 'int,int>'; expected string: the keys of a map are the names of"),
+        ("a map<string,array<int>>", "at character 14: found 'array<int>>'; expected a scalar, a struct or a map"),
+        ("a variant", "at character 3: found 'variant'; expected one of boolean"),
         ("a array<array<int>>", "expected array of a scalar or a struct; XML has no array of arrays"),
         ("a decimal(40,2)", "at character 3: found 'decimal(40,2)'; expected decimal(p,s) with 1 ≤ p ≤ 38 and s ≤ p"),
         ("struct<a: int", "at character 14: found 'the end'; expected ','"),
@@ -235,3 +237,18 @@ def test_discovery_over_a_frame_is_discovery_of_all_its_documents() -> None:
         xml.discover_column(rows, "x")
     with pytest.raises(UsageError, match="column 'id' holds int64; XML documents are string or binary"):
         xml.discover_column(rows, "id")
+
+
+def test_a_sample_is_learnt_only_when_asked() -> None:
+    documents = [f"<p><a{row}/></p>" for row in range(10)]
+
+    assert len(xml.discover(documents).arrow_type) == 10
+    assert xml.discover(documents, xml.Options(sampling_ratio=0.3)).arrow_type.names == ["a3", "a6", "a9"]
+    assert len(xml.discover(documents, xml.Options.spark(samplingRatio="0.5")).arrow_type) == 5
+
+
+def test_spark_makes_room_for_records_that_it_cannot_read() -> None:
+    assert xml.discover(["<p>", "<p><a>1</a></p>"], xml.Options.spark()).ddl == "struct<_corrupt_record: string, a: bigint>"
+    assert xml.discover(["<p>"], xml.Options.spark(mode="DROPMALFORMED")).ddl == "struct<>"
+    with pytest.raises(DataError, match="a document cannot be read: the document ends too early"):
+        xml.discover(["<p>"], xml.Options.spark(mode="FAILFAST"))

@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import socket
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,19 @@ def refused(document: str | bytes, options: xml.Options | None = None) -> tuple[
         gzip.compress(TEXT.encode(), mtime=0),
         gzip.compress(TEXT[:8].encode(), mtime=0) + gzip.compress(TEXT[8:].encode(), mtime=0),
         gzip.compress(TEXT.encode("utf-16"), mtime=0),
+        zlib.compress(TEXT.encode()),
+        len(TEXT.encode()).to_bytes(4, "little") + zlib.compress(TEXT.encode()),  # MySQL's COMPRESS
+        TEXT.encode("utf-32-le"),
+        TEXT.encode("utf-32-be"),
+        f" \r\n{TEXT}".encode("utf-16-le"),
+        f"\ufeff\ufeff{TEXT}",
         f'<?xml version="1.0" encoding="windows-1252"?>{TEXT}'.encode("cp1252"),
         f"<?xml version='1.0' encoding='iso-8859-15' standalone='yes'?>\n{TEXT}".encode("iso-8859-15"),
+        f'<?xml version="1.0" encoding="macintosh"?>{TEXT}'.encode("mac-roman"),
+        f'<?xml version="1.0" encoding="ibm-1140"?>\x85{TEXT}'.encode("cp1140"),
         # the declaration speaks of bytes that are no more
+        f'<?xml version="1.0" encoding="UCS-2"?>{TEXT}'.encode(),
+        f'<?xml version="1.0" encoding="IBM037"?>{TEXT}'.encode(),
         f'<?xml version="1.0" encoding="utf-16"?>{TEXT}',
         f'<?xml version="1.0" encoding="utf-16"?>{TEXT}'.encode(),
         f'<?xml version="1.0" encoding="utf-8"?>{TEXT}'.encode("utf-16"),
@@ -59,6 +70,7 @@ def refused(document: str | bytes, options: xml.Options | None = None) -> tuple[
         f'\n <?xml version="1.0"?>{TEXT}',
         f'<?xml version="1.1"?>{TEXT}',
         f"<!DOCTYPE p>{TEXT}",
+        f'\n<?xml version="1.0"?>\n<!DOCTYPE p PUBLIC "-//W3C//DTD p 1.0//EN"\n "http://localhost:1/p.dtd" >\n{TEXT}',
         f'<!DOCTYPE p SYSTEM "http://localhost:1/p.dtd" [<!ELEMENT p (a)>]>{TEXT}',
         "<p><!-- x --><?pi y?><a>Zo<!-- x --><![CDATA[ë]]> <?pi?>&#x20AC;</a></p>",
     ],
@@ -84,9 +96,9 @@ def test_an_invalid_character_in_one_text_of_a_column_does_not_stop_the_others()
 
 
 def test_no_document_is_no_error() -> None:
-    parsed = xml.parse([None, "", b"", "  \n", b" \t"], SCHEMA)
+    parsed = xml.parse([None, "", b"", "  \n", b" \t", codecs.BOM_UTF8, "\ufeff"], SCHEMA)
 
-    assert parsed.values.to_pylist() == [None] * 5
+    assert parsed.values.to_pylist() == [None] * 7
     assert parsed.errors.num_rows == 0
     assert xml.discover([None, "", b" "]).documents == 0
 
@@ -105,6 +117,7 @@ def test_no_document_is_no_error() -> None:
         ("<p>&am", ("truncated", 1, 7)),
         ("<p>Zoë".encode()[:-1], ("truncated", 1, 6)),
         (gzip.compress(TEXT.encode(), mtime=0)[:-9], ("truncated", None, None)),
+        (zlib.compress(TEXT.encode())[:-9], ("truncated", None, None)),
         ("<p>\nx\x01</p>", ("character", 2, 2)),
         ("<p>\x00</p>", ("character", 1, 4)),
         ("<p>\r\n\ufffe</p>", ("character", 2, 1)),
@@ -136,8 +149,177 @@ def test_the_words_of_a_refusal() -> None:
         "snippet": "<p> <a>1</a> </p>",
     }
     assert one(b"<p>caf\xe9</p>")["reason"] == (
-        "bytes e9 3c 2f 70 3e are not utf-8 (invalid continuation byte); declare the actual encoding"
+        "bytes e9 3c 2f 70 3e are not utf-8 (invalid continuation byte); "
+        "in windows-1252 they are 'é</p>': if that is right, set fallback_encoding='windows-1252'"
     )
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (
+            "<?xml version='1.0' encoding='us-ascii'?><p>é</p>".encode(),
+            "bytes c3 a9 3c 2f 70 3e are not ascii (ordinal not in range(128)); "
+            "in utf-8 they are 'é</p>': if that is right, set fallback_encoding='utf-8'",
+        ),
+        (
+            "<p>é</p>".encode("cp037"),
+            "bytes 97 6e 51 4c 61 97 6e are not utf-8 (invalid start byte); "
+            "they look like EBCDIC: set fallback_encoding to its code page, such as 'cp037'",
+        ),
+        (
+            "<?xml version='1.0' encoding='klingon'?><p>é</p>".encode(),
+            "the declared encoding 'klingon' is not known; set fallback_encoding",
+        ),
+        (b"BZh91AY&SY", "the bytes are bzip2; only gzip and zlib are unpacked"),
+        (
+            "&lt;p/&gt;",
+            "not well-formed (invalid token); the document looks like XML escaped as text (&lt;…); "
+            "Options(unescape=True) reads it",
+        ),
+        (
+            '"<p k=\\"1\\"/>"',
+            "not well-formed (invalid token); the document looks like XML quoted as a JSON or CSV text; "
+            "Options(unescape=True) reads it",
+        ),
+        ("<html><br></html>", "mismatched tag; the document looks like HTML, which is not XML"),
+        ('{"p": 1}', "not well-formed (invalid token); the document looks like JSON"),
+        ("PHA+PGE+MTwvYT48L3A+", "syntax error; the document looks like XML in base64; decode the column first"),
+        ("3c703e3c2f703e", "syntax error; the document looks like XML in hex; decode the column first"),
+        ("plain text", "syntax error"),
+    ],
+)
+def test_a_refusal_says_what_the_document_looks_like(document: str | bytes, reason: str) -> None:
+    assert one(document)["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("document", "encoding"),
+    [
+        (TEXT.encode("cp1252"), "windows-1252"),
+        (f"<?xml version='1.0' encoding='us-ascii'?>{TEXT}".encode(), "utf-8"),
+        (f"<?xml version='1.0' encoding='klingon'?>{TEXT}".encode(), "utf-8"),
+        (TEXT.encode("cp1140"), "cp1140"),
+        (TEXT.encode(), "windows-1252"),  # what is right needs no fallback
+    ],
+)
+def test_the_fallback_encoding_is_for_what_is_in_no_other(document: bytes, encoding: str) -> None:
+    assert one(document, xml.Options(fallback_encoding=encoding)) == ROW
+
+
+@pytest.mark.parametrize(
+    ("encoding", "codec", "text"),
+    [
+        ("IBM-1047", "cp037", "a|b"),
+        ("gb2312", "gb18030", "镕"),
+        ("euc-kr", "cp949", "똠"),
+        ("Shift_JIS", "cp932", "①"),
+        ("windows-1251", "cp1251", "Щука"),
+        ("ISO-8859-8-I", "iso8859-8", "שלום"),
+    ],
+)
+def test_encodings_as_their_writers_meant_them(encoding: str, codec: str, text: str) -> None:
+    assert one(f"<?xml version='1.0' encoding='{encoding}'?><p><a>{text}</a></p>".encode(codec))["a"] == text
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "&lt;p k=&quot;1&quot;&gt;&lt;a&gt;x &amp;amp; y&lt;/a&gt;&lt;/p&gt;",
+        b" &amp;lt;p k=&#39;1&#39;&amp;gt;&amp;lt;a&amp;gt;x &amp;amp;amp; y&amp;lt;/a&amp;gt;&amp;lt;/p&amp;gt;",
+        '"<p k=\\"1\\">\\n<a>x &amp; y</a></p>"',
+        '"<p k=""1""><a>x &amp; y</a></p>"',
+        "\"&lt;p k='1'&gt;&lt;a&gt;x &amp;amp; y&lt;/a&gt;&lt;/p&gt;\"",
+    ],
+)
+def test_escaped_and_quoted_documents_are_read_on_request(document: str | bytes) -> None:
+    assert one(document)["rule"] == "malformed"
+    assert one(document, xml.Options(unescape=True)) == {"a": "x & y", "_k": "1"}
+
+
+@pytest.mark.parametrize(
+    ("document", "ddl"),
+    [
+        ("<s>&lt;p&gt;&lt;a&gt;1&lt;/a&gt;&lt;/p&gt;</s>", "struct<p: struct<a: bigint>>"),
+        ("<s k='1'><![CDATA[<?xml version='1.0' encoding='utf-16'?><p>1</p>]]></s>", "struct<_k: bigint, p: bigint>"),
+        # other texts stay texts
+        ("<s>&lt; 5</s>", "struct<_VALUE: string>"),
+        ("<s>&lt;p&gt;1</s>", "struct<_VALUE: string>"),
+        ("<s>&lt;p/&gt;<b/></s>", "struct<_VALUE: string, b: string>"),
+        ("<s><b>&lt;p/&gt;</b></s>", "struct<b: string>"),
+    ],
+)
+def test_a_document_that_is_the_text_of_a_root_is_its_child_on_request(document: str, ddl: str) -> None:
+    assert xml.discover([document], xml.Options(unescape=True)).ddl == ddl
+    assert xml.discover([document]).ddl.startswith(("struct<_VALUE: string", "struct<_k", "struct<b"))
+
+
+WHOLE = "<p k='7'><a>x</a><b><c>1</c>t<c>2</c></b><a>y</a></p>"
+NESTED = xml.Schema.from_ddl("_k int, a array<string>, b struct<_VALUE: string, c: array<int>>")
+
+
+@pytest.mark.parametrize(
+    ("length", "value", "kept"),
+    [
+        (8, None, None),
+        (9, {"_k": 7, "a": None, "b": None}, " inside p; kept up to the root's start tag"),
+        (13, {"_k": 7, "a": None, "b": None}, " inside p/a; kept up to the root's start tag"),
+        (17, {"_k": 7, "a": ["x"], "b": None}, " inside p; kept up to the end of <a> from line 1, column 10"),
+        (20, {"_k": 7, "a": ["x"], "b": None}, " inside p/b; kept up to the end of <a> from line 1, column 10"),
+        (
+            33,
+            {"_k": 7, "a": ["x"], "b": {"_VALUE": None, "c": [1]}},
+            " inside p/b/c; kept up to the end of <c> from line 1, column 21",
+        ),
+        (
+            44,
+            {"_k": 7, "a": ["x"], "b": {"_VALUE": "t", "c": [1, 2]}},
+            " inside p/a; kept up to the end of <b> from line 1, column 18",
+        ),
+        (
+            52,
+            {"_k": 7, "a": ["x", "y"], "b": {"_VALUE": "t", "c": [1, 2]}},
+            " inside p; kept up to the end of <a> from line 1, column 42",
+        ),
+    ],
+)
+def test_salvage_keeps_what_is_complete_and_says_so(length: int, value: Any, kept: str | None) -> None:
+    parsed = xml.parse([WHOLE, WHOLE[:length]], NESTED, xml.Options(salvage=True))
+
+    whole, cut = parsed.values.to_pylist()
+    assert whole == {"_k": 7, "a": ["x", "y"], "b": {"_VALUE": "t", "c": [1, 2]}}
+    assert cut == value
+    (error,) = parsed.errors.to_pylist()
+    assert (error["row"], error["path"], error["rule"]) == (1, "", "truncated")
+    assert (error["line"], error["column"]) == (1, length + 1)
+    assert error["reason"].startswith("the document ends too early: ")
+    assert kept is None or error["reason"].endswith(kept)
+
+
+@pytest.mark.parametrize("options", [xml.Options(), xml.Options(salvage=True, mode="dropmalformed")])
+def test_a_truncated_document_is_null_unless_it_is_salvaged(options: xml.Options) -> None:
+    for length in range(1, len(WHOLE)):
+        parsed = xml.parse([WHOLE[:length]], NESTED, options)
+        assert parsed.values.to_pylist() == [None]
+        assert parsed.errors["rule"].to_pylist() == ["truncated"]
+
+
+def test_salvage_reads_what_can_be_unzipped_and_decoded() -> None:
+    options = xml.Options(salvage=True)
+
+    assert one_value(gzip.compress(WHOLE.encode(), mtime=0)[:-20], options)["a"] == ["x"]
+    assert one_value(WHOLE[:48].encode() + "é".encode()[:1], options)["a"] == ["x"]
+    assert xml.parse(["<p><a>x</b>"], NESTED, options).values.to_pylist() == [None]
+    assert xml.discover([WHOLE[:44]], options).ddl == (
+        "struct<_k: bigint, a: string, b: struct<_VALUE: string, c: array<bigint>>>"
+    )
+    assert xml.discover([WHOLE[:44]]).documents == 0
+
+
+def one_value(document: bytes, options: xml.Options) -> Any:
+    parsed = xml.parse([document], NESTED, options)
+    assert parsed.errors["rule"].to_pylist() == ["truncated"]
+    return parsed.values[0].as_py()
 
 
 BOMB = "<!DOCTYPE b [<!ENTITY a 'ha'>{}]><b>&z;</b>".format(
@@ -176,6 +358,7 @@ def test_entities_never_reach_a_file_or_the_network(document: str, monkeypatch: 
             "the unzipped document has more than 26 bytes (max_bytes)",
         ),
         ("<p><a><b/></a></p>", {"max_depth": 2}, "elements nested deeper than 2 (max_depth)"),
+        ("<p><a k='1' l='2'/></p>", {"max_attributes": 1}, "2 attributes, more than 1 (max_attributes)"),
         ("<p><a k='1'/><a/></p>", {"max_nodes": 3}, "more than 3 elements and attributes (max_nodes)"),
         ("<a>" * 1_000_000, {}, "elements nested deeper than 100 (max_depth)"),
     ],
@@ -241,9 +424,9 @@ def test_mode_failfast_raises_at_the_first_error_and_dropmalformed_nulls_the_doc
         ({"max_depth": 151}, "xml option max_depth=151; expected at most 150"),
         ({"value_tag": "_"}, "xml option value_tag='_'; expected a name that is not the prefix"),
         (
-            {"date_format": "d. MMMM yyyy"},
-            "format 'd. MMMM yyyy' is not supported; "
-            "expected yyyy, MM, dd, HH, mm, ss, S…, XXX, 'text' and punctuation",
+            {"date_format": "EEEE d.M.yyyy"},
+            "EEEE in the pattern 'EEEE d.M.yyyy' is not supported; "
+            "expected yyyy, MM, MMM, dd, DDD, HH, hh, mm, ss, S…, a, XXX, [optional], 'text'",
         ),
     ],
 )

@@ -229,3 +229,15 @@ def test_dates_and_timestamps_by_pattern_share_a_path() -> None:
     values = xml.parse(documents, xml.discover(documents, options)).values
 
     assert values.to_pylist() == [{"a": datetime(2024, 1, 31)}, {"a": datetime(2024, 1, 31, 10)}]
+
+
+def test_a_map_takes_attributes_and_children_by_name() -> None:
+    schema = xml.Schema.from_ddl("m map<string,int>, n array<map<string,struct<x: int>>>")
+    parsed = xml.parse(["<p><m k='1'><a>2</a><a>3</a><b>x</b></m><n><c><x>4</x></c></n></p>", "<p><m/></p>"], schema)
+
+    assert parsed.values.to_pylist() == [
+        {"m": [("_k", 1), ("a", 3), ("b", None)], "n": [[("c", {"x": 4})]]},
+        {"m": [], "n": None},
+    ]
+    assert parsed.rescued.to_pylist() == ['{"m.a": "2", "m.b": "x"}', None]
+    assert [error["path"] for error in parsed.errors.to_pylist()] == ["m.b"]

@@ -158,3 +158,130 @@ def test_key_parts_are_escaped_so_that_no_two_keys_become_one() -> None:
 def test_an_unknown_table_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match="the documents have no table 'b'; found document, a"):
         xml.table_schema(xml.Schema.from_ddl("k int, a array<int>"), "b")
+
+
+ORDER = """<order>
+  <billing><address><city>Ulm</city><phone>1</phone><phone>2</phone></address></billing>
+  <shipping><address><city>Bonn</city><phone>3</phone></address><address><city>Trier</city></address></shipping>
+  <person><phone>4</phone></person>
+</order>"""
+LISTS = ("billing.address", "billing.address.phone", "shipping.address.phone", "person.phone")
+
+
+def test_an_elevated_array_stands_as_columns_of_its_parent() -> None:
+    options = xml.Options(arrays=("offer", "offer.note", "code"), elevate=("Offer", "offer.note", "code", "plain"))
+    documents = ["<p><code>x</code><offer id='1'><n>2</n><note>a</note><m>5</m><m>6</m></offer></p>", "<p><plain/></p>"]
+    schema = xml.discover(documents, options)
+
+    made = xml.tables(documents, schema, ["k", "l"])
+
+    assert schema.ddl == (
+        "struct<code: array<string>, offer: array<struct<_id: bigint, m: array<bigint>, n: bigint, "
+        "note: array<string>>>, plain: string>"
+    )
+    assert {name: rows(table) for name, table in made.items()} == {
+        "document": [("k", "x", 1, 2, "a", None), ("l", None, None, None, None, "")],
+        "offer_m": [("k#1", "k", "k", 1, 5), ("k#2", "k", "k", 2, 6)],
+    }
+    assert made["document"].column_names == ["_key", "code", "offer_id", "offer_n", "offer_note", "plain"]
+
+
+def test_an_elevated_array_that_repeats_is_loud_and_never_lossy() -> None:
+    twice = "<p><a><b>1</b><b>2</b></a><a><b>3</b></a></p>"
+    with pytest.raises(DataError) as seen:
+        xml.table_layout(xml.discover([twice]), xml.Options(elevate=("a.b",)))
+    assert str(seen.value) == (
+        "xml option elevate: a.b was seen 2 times in one parent, whose one row has no room for that. "
+        "Take it out of elevate, and it is a table of its own."
+    )
+    declared = xml.Schema.from_ddl("a array<struct<b: array<int>>>", xml.Options(elevate=("a.b",)))
+    with pytest.raises(DataError) as found:
+        xml.tables(["<p><a/></p>", twice], declared, ["k", "l"])
+    assert str(found.value) == (
+        "xml option elevate: a.b stands 2 times in 'l#1' (1 such rows), whose one row has no room for that. "
+        "Take it out of elevate, and it is a table of its own."
+    )
+    with pytest.raises(UsageError, match=r"elevate: the documents have no path a\.c\. Declare it, or take it out\."):
+        xml.table_layout(declared, xml.Options(elevate=("a.c",)))
+
+
+def test_elements_of_one_name_and_shape_share_a_table() -> None:
+    schema = xml.discover([ORDER, "<order/>"], xml.Options(arrays=LISTS, reuse_shapes=True))
+
+    made = xml.tables([ORDER, "<order/>"], schema, ["k", "l"])
+
+    assert list(made) == ["address", "phone"]
+    links = ["_key", "_parent_key", "_row_key", "_ordinal", "_path", "_parent_table"]
+    assert made["address"].column_names == [*links, "city"]
+    one, two = "billing.address", "shipping.address"
+    assert rows(made["address"]) == [
+        (f"k#{one}#1", "k", "k", 1, one, "document", "Ulm"),
+        (f"k#{two}#1", "k", "k", 1, two, "document", "Bonn"),
+        (f"k#{two}#2", "k", "k", 2, two, "document", "Trier"),
+    ]
+    assert rows(made["phone"]) == [
+        (f"k#{one}#1#{one}.phone#1", f"k#{one}#1", "k", 1, f"{one}.phone", "address", 1),
+        (f"k#{one}#1#{one}.phone#2", f"k#{one}#1", "k", 2, f"{one}.phone", "address", 2),
+        ("k#person.phone#1", "k", "k", 1, "person.phone", "document", 4),
+        (f"k#{two}#1#{two}.phone#1", f"k#{two}#1", "k", 1, f"{two}.phone", "address", 3),
+    ]
+
+
+def test_what_differs_in_type_name_or_elevation_shares_no_table() -> None:
+    def tables(ddl: str, **options: Any) -> list[str]:
+        return list(xml.table_layout(xml.Schema.from_ddl(ddl), xml.Options(reuse_shapes=True, **options)))
+
+    item = "array<struct<t: string, n: array<int>>>"
+    assert tables(f"a struct<x: {item}>, b struct<X: {item}>") == ["x", "n"]
+    assert tables(f"a struct<x: {item}>, b struct<y: {item}>") == ["a_x", "n", "b_y"]
+    assert tables("a struct<x: array<int>>, b struct<x: array<bigint>>") == ["a_x", "b_x"]
+    assert tables("a struct<_VALUE: array<string>>, b struct<_VALUE: array<string>>") == ["a_value", "b_value"]
+    assert tables(f"a struct<x: {item}>, b struct<x: {item}>", elevate=("a.x.n",)) == ["a_x", "b_x", "b_x_n"]
+
+
+def test_lineage_tells_where_every_path_went() -> None:
+    document = "<o id='1' ns:a-b='2'><ns:a.b>3</ns:a.b><l>5<k>x</k>6</l><l/><t>y</t><t>z</t><raw><i>9</i></raw></o>"
+    schema = xml.discover([document]).declare("raw string")
+
+    found = xml.lineage(schema)
+
+    def shown(*names: str) -> list[tuple[Any, ...]]:
+        return [tuple(row[name] for name in names) for row in found.to_pylist()]
+
+    assert shown("path", "xpath", "kind", "type") == [
+        ("_id", "/o/@id", "attribute", "bigint"),
+        ("_ns:a-b", "/o/@ns:a-b", "attribute", "bigint"),
+        ("l", "/o/l", "element", "array<struct>"),
+        ("l._VALUE", "/o/l/text()", "text", "array<bigint>"),
+        ("l.k", "/o/l/k", "element", "string"),
+        ("`ns:a.b`", "/o/ns:a.b", "element", "bigint"),
+        ("raw", "/o/raw", "element", "string"),
+        ("raw.i", "/o/raw/i", "element", None),
+        ("t", "/o/t", "element", "array<string>"),
+    ]
+    assert shown("path", "table", "column", "column_type", "renamed_from", "parent_table", "examples") == [
+        ("_id", "document", "id", "bigint", None, None, ["1"]),
+        ("_ns:a-b", "document", "ns_a_b", "bigint", None, None, ["2"]),
+        ("l", "l", None, None, None, "document", []),
+        ("l._VALUE", "l_value", "value", "bigint", None, "l", ["5", "6"]),
+        ("l.k", "l", "k", "string", None, "document", ["x"]),
+        ("`ns:a.b`", "document", "ns_a_b_2", "bigint", "ns_a_b", None, ["3"]),
+        ("raw", "document", "raw", "string", None, None, []),
+        ("raw.i", None, None, None, None, None, ["9"]),
+        ("t", "t", "t", "string", None, "document", ["y", "z"]),
+    ]
+
+
+def test_lineage_of_tables_that_paths_share_or_that_gave_up_their_name() -> None:
+    shared = xml.discover([ORDER], xml.Options(arrays=LISTS, reuse_shapes=True, elevate=("person.phone",)))
+    listed = xml.lineage(shared).select(["path", "table", "column", "parent_table"]).to_pylist()
+    assert [tuple(row.values()) for row in listed if "phone" in row["path"]] == [
+        ("billing.address.phone", "phone", "phone", "address"),
+        ("person.phone", "document", "person_phone", None),
+        ("shipping.address.phone", "phone", "phone", "address"),
+    ]
+    renamed = xml.lineage(xml.Schema.from_ddl("Document array<struct<a: int>>"))
+    assert renamed.select(["xpath", "table", "column", "renamed_from"]).to_pylist() == [
+        {"xpath": "/*/Document", "table": "Document_2", "column": None, "renamed_from": "Document"},
+        {"xpath": "/*/Document/a", "table": "Document_2", "column": "a", "renamed_from": None},
+    ]

@@ -1,16 +1,16 @@
 """The command `thresher`. Exit code 0 all good, 1 a step or a check failed, 2 bad usage; errors are one message."""
 
-import json
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date, datetime
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from thresher.cli_parts import Parameter, json_flag, print_json, print_table
+from thresher.cli_xml import xml
 from thresher.errors import ThresherError, UsageError
 
 if TYPE_CHECKING:
@@ -34,22 +34,11 @@ class _Group(click.Group):
             ctx.exit(CANCELLED)
 
 
-class _Parameter(click.ParamType[tuple[str, str]]):
-    name = "name=value"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        name, equals, text = str(value).partition("=")
-        if not equals or not name:
-            self.fail(f"found {value!r}, expected name=value", param, ctx)
-        return name, text
-
-
 _pipeline = click.argument("pipeline", metavar="PIPELINE")
-_params = click.option("-p", "params", multiple=True, type=_Parameter(), help="Override a parameter; repeatable.")
+_params = click.option("-p", "params", multiple=True, type=Parameter(), help="Override a parameter; repeatable.")
 _lake = click.option("--lake", metavar="DIR", help="The lake's folder (else THRESHER_LAKE, else lake in the project).")
 _engine = click.option("--engine", metavar="ENGINE", help="duckdb (default), spark or sc://host:port.")
 _site = click.option("--site", metavar="DIR", help="The site's folder (default: site beside the lake).")
-_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,7 +56,7 @@ def main() -> None:
 @_engine
 @_site
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Notebooks at once (default: one per core).")
-@_json
+@json_flag
 def run(
     pipeline: str,
     params: Sequence[tuple[str, str]],
@@ -85,7 +74,7 @@ def run(
     console = Console(stderr=as_json)
     result = runner.run(pipeline, dict(params), lake=lake, engine=engine, site=site, jobs=jobs, console=console)
     if as_json:
-        _print_json(_run_as_dict(result.run) | {"site": str(result.site)})
+        print_json(_run_as_dict(result.run) | {"site": str(result.site)})
     else:
         click.echo(_headline(result.run))
         click.echo(f"site: {result.site}")
@@ -96,14 +85,14 @@ def run(
 @_pipeline
 @_params
 @_lake
-@_json
+@json_flag
 def plan(pipeline: str, params: Sequence[tuple[str, str]], lake: str | None, as_json: bool) -> None:
     """Check a pipeline and show its steps in order; writes nothing."""
     from thresher import pipeline as pipelines
 
     checked = pipelines.plan(pipeline, dict(params), lake=lake)
     if as_json:
-        _print_json(asdict(checked))
+        print_json(asdict(checked))
         return
     click.echo(f"{checked.name}: {checked.description}" if checked.description else checked.name)
     for step in checked.steps:
@@ -119,7 +108,7 @@ def plan(pipeline: str, params: Sequence[tuple[str, str]], lake: str | None, as_
 @click.option("--pipeline", metavar="NAME", help="Only the runs of this pipeline.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
 @_lake
-@_json
+@json_flag
 @click.pass_context
 def runs(ctx: click.Context, pipeline: str | None, limit: int, lake: str | None, as_json: bool) -> None:
     """The latest runs, newest first."""
@@ -130,7 +119,7 @@ def runs(ctx: click.Context, pipeline: str | None, limit: int, lake: str | None,
 
     found = Ledger.of_lake(lake_folder(lake)).runs(pipeline, limit)
     if as_json:
-        _print_json([_run_as_dict(each) for each in found])
+        print_json([_run_as_dict(each) for each in found])
         return
     for each in found:
         click.echo(_headline(each))
@@ -141,7 +130,7 @@ def runs(ctx: click.Context, pipeline: str | None, limit: int, lake: str | None,
 @runs.command()
 @click.argument("run_id", metavar="ID")
 @_lake
-@_json
+@json_flag
 def show(run_id: str, lake: str | None, as_json: bool) -> None:
     """One run and its steps."""
     from thresher.ledger import Ledger
@@ -149,12 +138,12 @@ def show(run_id: str, lake: str | None, as_json: bool) -> None:
 
     found = Ledger.of_lake(lake_folder(lake)).run(run_id)
     if as_json:
-        _print_json(_run_as_dict(found))
+        print_json(_run_as_dict(found))
         return
     click.echo(_headline(found))
     for name, value in found.params.items():
         click.echo(f"  {name}: {value}")
-    _print_table(
+    print_table(
         ("step", "status", "seconds", "rows in", "out", "refused", "duplicate", "error"),
         [
             (s.name, s.status, _seconds(s.duration_s), s.rows_in, s.rows_out, s.refused, s.duplicate, s.error or "")
@@ -165,14 +154,14 @@ def show(run_id: str, lake: str | None, as_json: bool) -> None:
 
 @main.command()
 @_lake
-@_json
+@json_flag
 def tables(lake: str | None, as_json: bool) -> None:
     """The datasets in the lake."""
     found = _open(lake).tables()
     if as_json:
-        _print_json([asdict(each) for each in found])
+        print_json([asdict(each) for each in found])
         return
-    _print_table(
+    print_table(
         ("dataset", "rows", "columns", "bytes", "version", "updated (UTC)"),
         [(t.name, t.rows, len(t.columns), t.bytes, t.version, f"{t.updated_at:%Y-%m-%d %H:%M}") for t in found],
     )
@@ -183,7 +172,7 @@ def tables(lake: str | None, as_json: bool) -> None:
 @_params
 @_lake
 @_engine
-@_json
+@json_flag
 def sql(query: str, params: Sequence[tuple[str, str]], lake: str | None, engine: str | None, as_json: bool) -> None:
     """The rows of a query in Spark's SQL; :name stands for -p name=…"""
     from thresher.pipeline_file import parse_value
@@ -194,7 +183,7 @@ def sql(query: str, params: Sequence[tuple[str, str]], lake: str | None, engine:
         raise UsageError(f"-p: {error}") from error
     rows = _open(lake, engine).sql(query, values)
     if as_json:
-        _print_json(rows.to_arrow().to_pylist())
+        print_json(rows.to_arrow().to_pylist())
     else:
         click.echo(repr(rows))
 
@@ -258,6 +247,9 @@ def parity(pipeline: str, params: Sequence[tuple[str, str]]) -> None:
     sys.exit(0 if result.is_equal else 1)
 
 
+main.add_command(xml)
+
+
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -284,24 +276,3 @@ def _seconds(duration_s: float | None) -> str:
 
 def _run_as_dict(run: "Run") -> dict[str, Any]:
     return asdict(run) | {"duration_s": run.duration_s}
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, default=_as_json, ensure_ascii=False, indent=2))
-
-
-def _as_json(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.hex()
-    return value.isoformat() if isinstance(value, date | datetime) else str(value)
-
-
-def _print_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Columns as wide as they need: figures to the right, text to the left."""
-    shown = [list(head)] + [[f"{each:,}" if isinstance(each, int) else str(each) for each in row] for row in rows]
-    columns = list(zip(*shown, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    is_figure = [all(text.replace(",", "").replace(".", "").isdigit() for text in column[1:]) for column in columns]
-    for row in shown:
-        cells = zip(row, widths, is_figure, strict=True)
-        click.echo("  ".join(c.rjust(width) if right else c.ljust(width) for c, width, right in cells).rstrip())

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -64,6 +65,20 @@ def keep(lake: Lake, target: str, refused: Frame) -> int:
     )
     lake.write(name, rows)
     return rows.count()
+
+
+@contextmanager
+def kept(lake: Lake, target: str, refused: Frame) -> Iterator[None]:
+    """`keep`, while the rows of `target` are written: where that fails, the quarantine is again what it was."""
+    name = dataset_of(target)
+    before = lake.read(name) if lake.exists(name) else None
+    keep(lake, target, refused)
+    try:
+        yield
+    except BaseException:
+        if lake.exists(name):
+            lake.write(name, lake.read(name).head(0) if before is None else before)
+        raise
 
 
 def of_rows(rows: Frame, source: str, rule: str, reason: str) -> Frame:

@@ -2,24 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from thresher.errors import UsageError
 from thresher.types import ddl
 from thresher.xml.casts import Cast, cast_for, learnt_cast_for
-from thresher.xml.decoding import SNIPPET, Refused
-from thresher.xml.document import Element
+from thresher.xml.decoding import SNIPPET
+from thresher.xml.elements import Element
 from thresher.xml.options import Options, dotted
 from thresher.xml.schema import Shape
-from thresher.xml.structure import ATTRIBUTE, ELEMENT, TEXT, XSI_NIL, Part, attributes, fold, is_leaf, parts
-
-WILDCARD = "xs_any"
+from thresher.xml.structure import ATTRIBUTE, TEXT, XSI_NIL, Part, attributes, fold, is_leaf, parts
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How one field is read: as a scalar (`cast`) or a struct (`fields` by folded name), or an array of these."""
+    """How one field is read: as a scalar (`cast`), a struct (`fields` by folded name), a map, or an array of these."""
 
     name: str
     is_array: bool
@@ -27,6 +26,12 @@ class Plan:
     cast: Cast | None = None
     fields: "dict[str, Plan]" = field(default_factory=dict)
     holds_xml: bool = False  # a string that takes child elements as their XML
+    entry: "Plan | None" = None  # of a map
+
+    @property
+    def type(self) -> pa.DataType:
+        """The type of the field, `kind` being that of its items."""
+        return pa.list_(pa.field("element", self.kind)) if self.is_array else self.kind
 
     def nulls(self) -> dict[str, Any]:
         """A struct in which nothing stands yet."""
@@ -38,179 +43,149 @@ def plan_of(shape: Shape, options: Options) -> Plan:
     if pa.types.is_struct(shape.item):
         fields = {fold(inner.name): plan_of(inner, options) for inner in shape.fields}
         return Plan(shape.name, shape.is_array, shape.item, None, fields)
-    is_strict = shape.is_learnt and not options.is_spark
-    cast = learnt_cast_for if is_strict else cast_for
-    holds_xml = pa.types.is_string(shape.item) and not is_strict
-    return Plan(shape.name, shape.is_array, shape.item, cast(shape.item, options), holds_xml=holds_xml)
+    if shape.is_learnt and not options.is_spark:
+        return Plan(shape.name, shape.is_array, shape.item, learnt_cast_for(shape.item, options))
+    return _declared(shape.name, shape.type, options)
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """Where a value belongs: the path in the schema, the place in this document (`book[2].title`), and its tag."""
+def _declared(name: str, kind: pa.DataType, options: Options) -> Plan:
+    is_array = pa.types.is_list(kind)
+    kind = kind.value_type if is_array else kind
+    if pa.types.is_struct(kind):
+        return Plan(name, is_array, kind, None, {fold(f.name): _declared(f.name, f.type, options) for f in kind})
+    if pa.types.is_map(kind):
+        _check_map(kind)
+        return Plan(name, is_array, kind, entry=_declared("", kind.item_type, options))
+    return Plan(name, is_array, kind, cast_for(kind, options), holds_xml=pa.types.is_string(kind))
 
-    path: tuple[str, ...]
-    place: str
+
+def _check_map(kind: pa.MapType) -> None:
+    if kind.key_type != pa.string() or pa.types.is_list(kind.item_type):
+        raise UsageError(f"XML values cannot be read as {ddl(kind)}; expected map<string, …> of what is no array")
+
+
+class Spot(NamedTuple):
+    """Where a value belongs: under which name, as which of several, inside what; and the tag it stands in."""
+
+    name: str
     tag: Element
+    outer: "Spot | None" = None
+    ordinal: int | None = None
 
     def below(self, name: str, part: Part, ordinal: int | None = None) -> "Spot":
-        step = dotted((name,)) + (f"[{ordinal}]" if ordinal else "")
-        place = f"{self.place}.{step}" if self.place else step
-        return Spot((*self.path, name), place, self.tag if isinstance(part.value, str) else part.value)
+        return Spot(name, self.tag if isinstance(part.value, str) else part.value, self, ordinal)
 
+    # Made only for what goes wrong or finds no place: every value has a spot.
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The path in the schema."""
+        return (*self.outer.path, self.name) if self.outer else ()
 
-@dataclass
-class BadValue(Exception):
-    """A value is not of its type, and the dialect is Spark's: its record ends here.
-
-    `rest` is what Spark's reader finds next and takes for content of the parent; `spoils_record`: not even what
-    stood before it stays.
-    """
-
-    rest: list[Part]
-    spoils_record: bool = False
+    @property
+    def place(self) -> str:
+        """The place in this document: `book[2].title`."""
+        if self.outer is None:
+            return ""
+        step = dotted((self.name,)) + (f"[{self.ordinal}]" if self.ordinal else "")
+        around = self.outer.place
+        return f"{around}.{step}" if around else step
 
 
 class Builder:
-    """Builds one document, and keeps its errors and what found no place.
-
-    In the exact dialect a bad value is null, and all others stay.
-    """
+    """Builds one document, and keeps its errors and what found no place: a bad value is null, and all others stay."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.errors: list[dict[str, Any]] = []
         self.rescued: dict[str, Any] = {}
 
-    def document(self, root: Element, plan: Plan) -> dict[str, Any] | None:
-        """The struct of a document; None where Spark gives up on all of it."""
+    def document(self, root: Element, plan: Plan) -> dict[str, Any]:
+        """The struct of a document."""
         row = plan.nulls()
-        try:
-            self.fill(row, list(parts(root, self.options)), plan, Spot((), "", root))
-        except BadValue as bad:
-            return None if bad.spoils_record else row
+        self.fill(row, list(parts(root, self.options)), plan, Spot("", root))
         return row
-
-    def refuse(self, refused: Refused) -> None:
-        """Keep why the whole document was refused."""
-        self.errors.append({"path": "", **vars(refused)})
 
     def fill(self, row: dict[str, Any], content: Sequence[Part], plan: Plan, spot: Spot) -> None:
         """Put the parts of one element into the fields of its struct."""
         standing: dict[str, Part] = {}
-        for at, part in enumerate(content):
-            try:
-                self.put(row, part, plan, spot, standing)
-            except BadValue as bad:
-                if part.kind == ELEMENT:
-                    self.fill_rest(row, bad.rest, plan, spot)
-                rest = [later for later in content[at + 1 :] if later.kind != ATTRIBUTE]
-                raise BadValue(rest, spoils_record=part.kind != ELEMENT) from None
-
-    def fill_rest(self, row: dict[str, Any], rest: list[Part], plan: Plan, spot: Spot) -> None:
-        """After a bad value Spark reads on inside the element as if its parent's content had come."""
-        try:
-            self.fill(row, rest, plan, spot)
-        except BadValue:
-            return
-
-    def put(self, row: dict[str, Any], part: Part, plan: Plan, spot: Spot, standing: dict[str, Part]) -> None:
-        field_plan = plan.fields.get(fold(part.name))
-        if field_plan is None:
-            if not (self.options.is_spark and part.kind == ELEMENT and self.put_wildcard(row, part, plan, spot)):
+        for part in content:
+            found = plan.fields.get(fold(part.name))
+            if found is None:
                 self.rescue(spot.below(part.name, part), part.value)
-            return
-        name = field_plan.name
-        if field_plan.is_array:
-            items = row[name] or []
-            row[name] = [*items, self.value(part, field_plan, spot.below(name, part, len(items) + 1))]
-            return
-        here = spot.below(name, part)
+            elif found.is_array:
+                if row[found.name] is None:
+                    row[found.name] = []
+                items = row[found.name]
+                items.append(self.value(part, found, spot.below(found.name, part, len(items) + 1)))
+            else:
+                self.put_last(row, part, found, spot.below(found.name, part), standing)
+
+    def put_last(self, row: dict[str, Any], part: Part, plan: Plan, here: Spot, standing: dict[str, Part]) -> None:
+        """Put a part where one value stands: the last one counts."""
+        name = plan.name or part.name
         if name in standing:
             self.rescue(here, standing[name].value)
         standing[name] = part
-        row[name] = self.value(part, field_plan, here)
-
-    def put_wildcard(self, row: dict[str, Any], part: Part, plan: Plan, spot: Spot) -> bool:
-        wildcard = plan.fields.get(WILDCARD)
-        if wildcard is None:
-            return False
-        value = self.scalar(part, wildcard, spot)
-        row[WILDCARD] = [*(row[WILDCARD] or []), value] if wildcard.is_array else value
-        return True
+        row[name] = self.value(part, plan, here)
 
     def value(self, part: Part, plan: Plan, spot: Spot) -> Any:
-        if self.options.is_spark and part.kind == ATTRIBUTE and (plan.is_array or plan.cast is None):
-            raise self.bad(spot, "an attribute where an array or a struct was expected", [])
-        if _is_nil(part.value) and not self.options.is_spark:
+        if _is_nil(part.value):
             return None
         if plan.cast is not None:
             return self.scalar(part, plan, spot)
-        row = plan.nulls()
         if isinstance(part.value, str):
-            self.fill(row, [Part(self.options.value_tag, TEXT, part.value)], plan, spot)
+            content = [Part(self.options.value_tag, TEXT, part.value)]
         else:
-            self.fill(row, list(parts(part.value, self.options)), plan, spot)
+            content = list(parts(part.value, self.options))
+        if plan.entry is not None:
+            return self.map(content, plan.entry, spot)
+        row = plan.nulls()
+        self.fill(row, content, plan, spot)
         return row
+
+    def map(self, content: Sequence[Part], entry: Plan, spot: Spot) -> list[tuple[str, Any]]:
+        """Attributes, children and text under their names."""
+        entries: dict[str, Any] = {}
+        standing: dict[str, Part] = {}
+        for part in content:
+            self.put_last(entries, part, entry, spot.below(part.name, part), standing)
+        return list(entries.items())
 
     def scalar(self, part: Part, plan: Plan, spot: Spot) -> Any:
         """A value of a scalar type: the text, or for a string the XML, of what stands there."""
         assert plan.cast is not None
-        is_string = pa.types.is_string(plan.kind)
         if isinstance(part.value, str):
             text = part.value
         else:
             element = part.value
-            self.rescue_attributes(element, spot)
-            if not any(not isinstance(inner, str) for inner in element.content):
+            if element.attributes:
+                self.rescue_attributes(element, spot)
+            if element.is_text():
                 text = element.text()
             elif plan.holds_xml:
-                text = element.inner_xml(escaped=not self.options.is_spark)
+                text = element.inner_xml()
             else:
                 return self.refuse_subtree(element, plan, spot)
-            if self.options.is_spark and not is_string and len(element.runs()) > 1:
-                raise self.bad(spot, f"a comment inside a {ddl(plan.kind)}", [])
         text = self.options.trimmed(text)
-        if text == self.options.null_value:
-            return None
-        # Blank text is no value; only Spark's attributes are cast even when they are empty.
-        if not is_string and not text.strip() and not (self.options.is_spark and part.kind == ATTRIBUTE):
+        if text == self.options.null_value or not (plan.cast is str or text.strip()):
             return None
         try:
             return plan.cast(text)
         except (ValueError, ArithmeticError) as error:
-            found = f"{text[:SNIPPET]!r} is no {ddl(plan.kind)}: {error}"
-            bad = self.bad(spot, found, [Part(self.options.value_tag, TEXT, text)], text)
-            if self.options.is_spark:
-                raise bad from None
+            self.bad(spot, f"{text[:SNIPPET]!r} is no {ddl(plan.kind)}: {error}", text)
             self.rescue(spot, text)
             return None
 
     def refuse_subtree(self, element: Element, plan: Plan, spot: Spot) -> None:
-        bad = self.bad(
-            spot,
-            f"<{element.name}> has child elements where {ddl(plan.kind)} was expected",
-            [part for part in parts(element, self.options) if part.kind != ATTRIBUTE],
-            element.inner_xml(escaped=True),
-        )
-        if self.options.is_spark:
-            raise bad
+        reason = f"<{element.name}> has child elements where {ddl(plan.kind)} was expected"
+        self.bad(spot, reason, element.inner_xml())
         for part in parts(element, self.options):
             if part.kind != ATTRIBUTE:
                 self.rescue(spot.below(part.name, part), part.value)
 
-    def bad(self, spot: Spot, reason: str, rest: list[Part], found: str = "") -> BadValue:
+    def bad(self, spot: Spot, reason: str, found: str) -> None:
         """Keep an error about one value."""
-        self.errors.append(
-            {
-                "path": dotted(spot.path),
-                "line": spot.tag.line,
-                "column": spot.tag.column,
-                "rule": "type",
-                "reason": reason,
-                "snippet": found[:SNIPPET],
-            }
-        )
-        return BadValue(rest)
+        self.errors.append(type_error(spot.path, spot.tag, reason, found))
 
     def rescue_attributes(self, element: Element, spot: Spot) -> None:
         for name, value in attributes(element, self.options):
@@ -218,9 +193,8 @@ class Builder:
             self.rescue(spot.below(part.name, part), value)
 
     def rescue(self, spot: Spot, value: Element | str) -> None:
-        """Keep what the schema has no place for; Spark drops it."""
-        if not self.options.is_spark:
-            _append(self.rescued, spot.place, self.plain(value))
+        """Keep what the schema has no place for."""
+        _append(self.rescued, spot.place, self.plain(value))
 
     def plain(self, value: Element | str) -> Any:
         """A subtree as JSON values: texts, objects with an attribute's prefix and the value tag, arrays of repeats."""
@@ -232,6 +206,18 @@ class Builder:
         for part in parts(value, self.options):
             _append(fields, part.name, self.plain(part.value))
         return fields
+
+
+def type_error(path: tuple[str, ...], tag: Element, reason: str, found: str) -> dict[str, Any]:
+    """The row of the table of errors about a value in an element."""
+    return {
+        "path": dotted(path),
+        "line": tag.line,
+        "column": tag.column,
+        "rule": "type",
+        "reason": reason,
+        "snippet": found[:SNIPPET],
+    }
 
 
 def _append(fields: dict[str, Any], name: str, value: Any) -> None:

@@ -1,18 +1,21 @@
 """One text → one value of a declared or learnt type."""
 
+import math
 import re
 import struct
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 
 from thresher.errors import UsageError
+from thresher.time_patterns import read
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ, ddl
 from thresher.xml.options import Options
-from thresher.xml.temporal import by_pattern, iso_date, spark_timestamp
+from thresher.xml.spark_times import spark_days, spark_micros
+from thresher.xml.temporal import MICROS_A_DAY, day_of, in_zone, iso_date, micros_of, within_python
 from thresher.xml.votes import vote
 
 Cast = Callable[[str], Any]
@@ -22,11 +25,14 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _INTEGER = re.compile(r"([+-]?)0*([0-9]+)")
 _DOUBLE = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|NaN|[+-]?(?:INF|Infinity)")
 _SPARK_INTEGER = re.compile(r"([+-]?)0*(\d+)")
+_REMEMBERED, _SHORT = 4096, 40
 _LONGEST = 20  # digits; Python refuses to read thousands of them
 # Java's Double.parseDouble, then as many characters as NumberFormat for US English takes.
 _SPARK_DOUBLE = re.compile(r"([+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|NaN|Infinity))[dDfF]?")
 _SPARK_HEX_DOUBLE = re.compile(r"[+-]?0[xX][0-9a-fA-F]*\.?[0-9a-fA-F]*[pP][+-]?[0-9]+[dDfF]?")
-_SPARK_PREFIX = re.compile(r"-?(?:[0-9][0-9,]*(?:\.[0-9]*)?|\.[0-9]+)(?:E-?[0-9]+)?")
+_SPARK_PREFIX = re.compile(r"-?(?:,*\d[\d,]*(?:\.\d*)?|,*\.\d+)(?:E-?\d+)?|-?∞")
+_BEYOND_MICROS = re.compile(r"\.[0-9]{6}[0-9]*[1-9]")
+_WITHOUT_SECONDS = re.compile(r"[T ][0-9]{2}:[0-9]{2}(?=Z|[+-])")
 _WIDE = Context(prec=200)  # rounding to a scale never runs out of digits before the check of the precision
 _FLOAT_MAX = 3.4028235677973366e38  # from here on a double rounds to infinity
 
@@ -53,7 +59,14 @@ def cast_for(kind: pa.DataType, options: Options) -> Cast:
         return lambda text: _date(text, options)
     if kind in (TIMESTAMP, TIMESTAMP_NTZ):
         return lambda text: _timestamp(text, options, has_zone=kind == TIMESTAMP)
+    if kind == pa.binary() and spark:
+        return _no_binary
     raise UsageError(f"XML values cannot be read as {ddl(kind)}; declare string and cast afterwards")
+
+
+def _no_binary(text: str) -> Any:
+    """Spark takes the type, and then no text for it."""
+    raise ValueError("from_xml reads no binary values")
 
 
 def learnt_cast_for(kind: pa.DataType, options: Options) -> Cast:
@@ -71,7 +84,9 @@ def learnt_cast_for(kind: pa.DataType, options: Options) -> Cast:
             raise ValueError("would not come back as it is written; declare the type to read it all the same")
         return cast(text)
 
-    return strict
+    # A column's short texts come again and again; long ones would fill the memory.
+    remembered = lru_cache(maxsize=_REMEMBERED)(strict)
+    return lambda text: remembered(text) if len(text) <= _SHORT else strict(text)
 
 
 def _integer(bits: int) -> Cast:
@@ -115,12 +130,12 @@ def _spark_double(text: str) -> float:
     prefix = _SPARK_PREFIX.match(plain)
     if not prefix:
         raise ValueError("not a number")
-    return sign * float(prefix[0].replace(",", ""))
+    return sign * float(prefix[0].replace(",", "").replace("∞", "inf"))
 
 
 def _float(number: float) -> float:
     if abs(number) >= _FLOAT_MAX:
-        return number / abs(number) * float("inf")
+        return math.copysign(math.inf, number)
     return float(struct.unpack("f", struct.pack("f", number))[0])
 
 
@@ -141,7 +156,7 @@ def _spark_decimal(precision: int, scale: int) -> Cast:
             number = Decimal(text.replace(",", ""))
         except InvalidOperation:
             raise ValueError("not a decimal number") from None
-        if not number.is_finite():
+        if not number.is_finite() or "_" in text:  # Python takes 1_000
             raise ValueError("not a decimal number")
         return _fitted(number, precision, scale, exact=False)
 
@@ -166,31 +181,35 @@ def _boolean(text: str) -> bool:
         raise ValueError("not a boolean; expected true, false, 1 or 0") from None
 
 
-def _date(text: str, options: Options) -> date:
-    return by_pattern(text, options.date_format).date() if options.date_format else iso_date(text)
+def _date(text: str, options: Options) -> int:
+    """Days since 1970."""
+    if options.is_spark:
+        return spark_days(text, options.date_format)
+    return day_of(read(text, options.date_format)[0] if options.date_format else iso_date(text))
 
 
-def _timestamp(text: str, options: Options, *, has_zone: bool) -> datetime:
-    moment, beyond = _moment(text, options)
-    if beyond and not options.is_spark:
+def _timestamp(text: str, options: Options, *, has_zone: bool) -> int:
+    """Microseconds since 1970: of the instant, or of the local time where the type has no zone."""
+    pattern = options.timestamp_format if has_zone else options.timestamp_ntz_format
+    if not options.is_spark:
+        return _exact_timestamp(text, pattern or options.timestamp_format, options, has_zone=has_zone)
+    if pattern is None:
+        return spark_micros(text, options.zone, has_zone=has_zone)
+    return micros_of(*read(text, pattern), options.zone, has_zone=has_zone)
+
+
+def _exact_timestamp(text: str, pattern: str | None, options: Options, *, has_zone: bool) -> int:
+    """A timestamp, or the midnight of a date; nothing is cut off, and nothing depends on today."""
+    if pattern is None and _BEYOND_MICROS.search(text):
         raise ValueError("has digits beyond microseconds")
-    if not has_zone:
-        if moment.tzinfo:
-            raise ValueError("has a time zone; a timestamp_ntz has none")
-        return moment
     try:
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except OverflowError:
-        raise ValueError("is outside the years 1 to 9999") from None
-
-
-def _moment(text: str, options: Options) -> tuple[datetime, str]:
-    """A timestamp, or in the exact dialect the midnight of a date, with the digits that do not fit."""
-    try:
-        if options.timestamp_format is None:
-            return spark_timestamp(text)
-        return by_pattern(text, options.timestamp_format), ""
-    except ValueError:
-        if options.is_spark:
-            raise
-        return datetime.combine(_date(text, options), time()), ""
+        if pattern is not None:
+            return micros_of(*read(text, pattern), options.zone, has_zone=has_zone)
+        full = _WITHOUT_SECONDS.sub(r"\g<0>:00", text, count=1)
+        return within_python(spark_micros(full, options.zone, has_zone=has_zone, takes_times=False))
+    except ValueError as error:
+        try:
+            midnight = _date(text, options) * MICROS_A_DAY
+        except ValueError:
+            raise error from None
+        return in_zone(midnight, options.zone) if has_zone else midnight

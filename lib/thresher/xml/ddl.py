@@ -22,6 +22,7 @@ _TYPES = {
     "real": pa.float32(),
     "double": pa.float64(),
     "string": pa.string(),
+    "binary": pa.binary(),
     "date": pa.date32(),
     "timestamp": TIMESTAMP,
     "timestamp_ltz": TIMESTAMP,
@@ -154,13 +155,28 @@ class _Reader:
                 self.next -= 1
                 raise self.error("array of a scalar or a struct; XML has no array of arrays")
             return pa.list_(pa.field("element", element))
+        if kind == "map":
+            return self.map()
         if kind == "struct":
             self.expect("<")
             found = self.columns(end=">")
             self.expect(">")
             return found
         self.next -= 1
-        raise self.error(f"one of {', '.join([*_TYPES, 'decimal(p,s)', 'array<…>', 'struct<…>'])}")
+        raise self.error(f"one of {', '.join([*_TYPES, 'decimal(p,s)', 'array<…>', 'map<string,…>', 'struct<…>'])}")
+
+    def map(self) -> pa.MapType:
+        self.expect("<")
+        if self.peek().lower() != "string":
+            raise self.error("string: the keys of a map are the names of elements and attributes")
+        self.take()
+        self.expect(",")
+        start = self.tokens[self.next][1]
+        entry = self.type()
+        if pa.types.is_list(entry):
+            raise self.error("a scalar, a struct or a map: what comes last under a name is its value", start)
+        self.expect(">")
+        return pa.map_(pa.field("key", pa.string(), nullable=False), pa.field("value", entry))
 
     def decimal(self) -> pa.DataType:
         start = self.next - 1

@@ -1,33 +1,31 @@
-"""From what a BLOB or CLOB column holds to text: gzip, byte order marks, declared and actual encodings."""
+"""From what a BLOB or CLOB column holds to text: compression, encodings, escapes; the prolog is blanked out."""
 
 import codecs
 import re
 import zlib
 from dataclasses import dataclass
 
+from thresher.xml import charsets
+from thresher.xml.disguises import container_of, unescaped
 from thresher.xml.options import Options
 
 SNIPPET = 80
 
-_DECLARATION = re.compile(r"""<\?xml\s+version\s*=\s*["']1\.[0-9]+["'](?P<rest>[^?<>]*)\?>""")
-_ENCODING = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16: its mark begins the same way
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
+_DECLARATION = re.compile(r"""[ \t\r\n]*<\?xml[ \t\r\n]+version\s*=\s*["']1\.[0-9]+["'][^?<>]*\?>""")
+# One that declares nothing by itself: nothing is fetched, so it says no more than what it names.
+_DOCTYPE = re.compile(
+    r"""[ \t\r\n]*<!DOCTYPE[ \t\r\n]+[A-Za-z_:][\w:.-]*
+    (?:[ \t\r\n]+(?:SYSTEM|PUBLIC[ \t\r\n]+(?:"[\w \r\n'()+,./:=?;!*\#@$%-]*"|'[\w \r\n()+,./:=?;!*\#@$%-]*'))
+    [ \t\r\n]+(?:"[^"]*"|'[^']*'))?[ \t\r\n]*>""",
+    re.ASCII | re.VERBOSE,
 )
-# "<" and one more ASCII character, as two-byte text begins without a mark.
-_TWO_BYTES = (
-    (re.compile(rb"<\0[^\0]\0", re.DOTALL), "utf-16-le"),
-    (re.compile(rb"\0<\0[^\0]", re.DOTALL), "utf-16-be"),
-)
-# Python codecs that are no character sets, or read ASCII text as something else.
-_NO_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 _CUT_SHORT = ("unexpected end of data", "truncated data", "incomplete multibyte sequence")
-_LINE_END = re.compile(r"\r\n|\r|\n")
+_NO_DOCUMENT = (b"", codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP = b"\x1f\x8b"
+# zlib's header; MySQL's COMPRESS writes the length before it, whose fourth byte no XML has.
+_ZLIB = re.compile(rb"(?:.{3}[\0-\x08])?\x78[\x01\x5e\x9c\xda]", re.DOTALL)
+_PIECE = 64 * 1024
+_MOST_MEMBERS = 10_000
 
 
 @dataclass
@@ -42,33 +40,37 @@ class Refused(Exception):
 
 
 def is_blank(document: str | bytes | None) -> bool:
-    """Whether there is no document at all: null, empty or blanks only.
+    """Whether there is no document at all: null, empty, blanks or a byte order mark only.
 
     >>> is_blank(None), is_blank(b" \\n"), is_blank("<a/>")
     (True, True, False)
     """
-    return document is None or not document.strip()
+    if isinstance(document, str):
+        return not document.strip().strip("\ufeff")
+    return document is None or document.strip() in _NO_DOCUMENT
 
 
 def text_of(document: str | bytes, options: Options, *, is_utf8: bool = False) -> str:
-    """The characters of a document, its XML declaration blanked out so that positions stay true.
+    """The characters of a document, XML declaration and plain DOCTYPE blanked out so that positions stay true.
 
-    Order of trust: gzip's magic, the byte order mark, the pattern of two-byte text, the declaration, UTF-8.
-    `is_utf8` says that the bytes come from a text column: then the declaration says nothing about them.
-    Raises Refused (rules budget, encoding, truncated).
+    Bytes are unzipped (gzip, zlib) and decoded (see `charsets.encoding_of`). `is_utf8` says that the bytes come from a
+    text column: then the declaration says nothing about them. With `salvage` a cut end is dropped in silence: the XML
+    is cut, too. Raises Refused (rules budget, encoding, truncated).
 
     >>> text_of('<?xml version="1.0" encoding="latin-1"?><a>é</a>'.encode("latin-1"), Options()).strip()
     '<a>é</a>'
     """
     if isinstance(document, str):
-        text = document.removeprefix("\ufeff")
-        _within_budget(len(text), options)
+        _within_budget(len(document), options)
+        text = document
     else:
-        content = _unzipped(document, options) if document.startswith(_GZIP) else document
+        content = _unzipped(document, options)
         _within_budget(len(content), options)
-        content, encoding = (content.removeprefix(codecs.BOM_UTF8), "utf-8") if is_utf8 else _encoding(content)
-        text = _decoded(content, encoding)
-    return _without_declaration(text, options)
+        text = _decoded(content, options, is_utf8)
+    text = text.lstrip("\ufeff")
+    if options.unescape and not text.lstrip().startswith("<"):
+        text = unescaped(text) or text
+    return _without_prolog(text, options)
 
 
 def _within_budget(size: int, options: Options) -> None:
@@ -77,68 +79,91 @@ def _within_budget(size: int, options: Options) -> None:
 
 
 def _unzipped(content: bytes, options: Options) -> bytes:
-    plain = bytearray()
-    while content.startswith(_GZIP):
-        member = zlib.decompressobj(wbits=31)
-        try:
-            # One byte more than allowed tells that there is more: a small BLOB must not fill the memory.
-            plain += member.decompress(content, options.max_bytes + 1 - len(plain))
-        except zlib.error as error:
-            raise Refused("encoding", f"the gzip data is damaged: {error}") from None
-        if len(plain) > options.max_bytes:
-            raise Refused("budget", f"the unzipped document has more than {options.max_bytes:,} bytes (max_bytes)")
-        if not member.eof:
-            raise Refused("truncated", "the gzip data ends before its end mark")
-        content = member.unused_data
-    return bytes(plain)
+    container = container_of(content)
+    if container:
+        raise Refused("encoding", f"the bytes are {container}; only gzip and zlib are unpacked")
+    if content.startswith(_GZIP):
+        return _inflated(content, zlib.MAX_WBITS | 16, options)
+    if _ZLIB.match(content):
+        return _inflated(content[0 if content.startswith(b"\x78") else 4 :], zlib.MAX_WBITS, options)
+    return content
 
 
-def _encoding(content: bytes) -> tuple[bytes, str]:
-    """The bytes after a mark, and the encoding they are in."""
-    for mark, encoding in _MARKS:
-        if content.startswith(mark):
-            return content[len(mark) :], encoding
-    for pattern, encoding in _TWO_BYTES:
-        if pattern.match(content):
-            return content, encoding
-    declared = _ENCODING.match(content.lstrip())
-    return content, _codec(declared[1].decode("ascii")) if declared else "utf-8"
+def _inflated(content: bytes, bits: int, options: Options) -> bytes:
+    """Members one after the other, in pieces: a small BLOB must fill neither the memory nor the hour."""
+    plain, at = bytearray(), 0
+    for _ in range(_MOST_MEMBERS):
+        member = zlib.decompressobj(bits)
+        while not member.eof and at < len(content):
+            piece = content[at : at + _PIECE]
+            try:
+                plain += member.decompress(piece, options.max_bytes + 1 - len(plain))
+            except zlib.error as error:
+                raise Refused("encoding", f"the zipped data is damaged: {error}") from None
+            at += len(piece) - len(member.unused_data)
+            if len(plain) > options.max_bytes:
+                raise Refused("budget", f"the unzipped document has more than {options.max_bytes:,} bytes (max_bytes)")
+        if not member.eof and not options.salvage:
+            raise Refused("truncated", "the zipped data ends before its end mark")
+        if not content.startswith(_GZIP, at):
+            return bytes(plain)
+    raise Refused("budget", f"the zipped data has more than {_MOST_MEMBERS:,} members")
 
 
-def _codec(declared: str) -> str:
-    for name in (declared, declared.lower().removeprefix("x-"), declared.lower().replace("windows-", "cp")):
-        try:
-            codec = codecs.lookup(name)
-        except LookupError:
-            continue
-        if codec.name.startswith(("utf-16", "utf-32")):
-            # The declaration was read byte by byte, so the text is not in what it declares: a database converted it.
-            return "utf-8"
-        if codec._is_text_encoding and codec.name.replace("_", "-") not in _NO_CHARSETS:
-            return codec.name
-    raise Refused("encoding", f"the declared encoding {declared!r} is not known", 1, 1)
-
-
-def _decoded(content: bytes, encoding: str) -> str:
+def _decoded(content: bytes, options: Options, is_utf8: bool) -> str:
     try:
-        return content.decode(encoding)
+        start, encoding = (0, "utf-8") if is_utf8 else charsets.encoding_of(content)
+    except LookupError as error:
+        if options.fallback_encoding is None:
+            raise Refused(
+                "encoding", f"the declared encoding {str(error.args[0])!r} is not known; set fallback_encoding", 1, 1
+            ) from None
+        start, encoding = 0, charsets.codec_of(options.fallback_encoding)
+    content = content[start:]
+    try:
+        return charsets.decoded(content, encoding)
     except UnicodeDecodeError as error:
-        before = content[: error.start].decode(encoding, "replace")
-        line, column = position(before, len(before))
-        found = content[error.start : error.start + 8].hex(" ")
-        rule, reason = "encoding", f"bytes {found} are not {encoding} ({error.reason}); declare the actual encoding"
-        if error.end >= len(content) and error.reason in _CUT_SHORT:
-            rule, reason = "truncated", f"the document ends inside a character ({encoding})"
-        raise Refused(rule, reason, line, column, snippet(before, len(before))) from None
+        return _decoded_otherwise(content, encoding, error, options)
 
 
-def _without_declaration(text: str, options: Options) -> str:
+def _decoded_otherwise(content: bytes, encoding: str, error: UnicodeDecodeError, options: Options) -> str:
+    """Bytes that are not in their encoding: cut short, in the fallback, or refused."""
+    before = content[: error.start].decode(error.encoding, "replace")
+    line, column = position(before, len(before))
+    where = line, column, snippet(before, len(before))
+    if error.end >= len(content) and error.reason in _CUT_SHORT:
+        if options.salvage:
+            return before
+        raise Refused("truncated", f"the document ends inside a character ({encoding})", *where)
+    if options.fallback_encoding is not None:
+        try:
+            return charsets.decoded(content, charsets.codec_of(options.fallback_encoding))
+        except UnicodeDecodeError:
+            pass
+    found = content[error.start : error.start + 8]
+    reason = f"bytes {found.hex(' ')} are not {encoding} ({error.reason}); "
+    raise Refused("encoding", reason + _advice(content, found, encoding), *where)
+
+
+def _advice(content: bytes, found: bytes, encoding: str) -> str:
+    if charsets.looks_ebcdic(content):
+        return "they look like EBCDIC: set fallback_encoding to its code page, such as 'cp037'"
+    likely = charsets.likely_encoding(content, encoding)
+    if likely is None:
+        return "declare the actual encoding"
+    shown = found.decode(likely, "replace")
+    return f"in {likely} they are {shown!r}: if that is right, set fallback_encoding={likely!r}"
+
+
+def _without_prolog(text: str, options: Options) -> str:
     """A declaration was for the bytes; expat would obey it again, and refuses blanks before it."""
-    start = 0 if options.is_spark else len(text) - len(text.lstrip(" \t\r\n"))
-    found = _DECLARATION.match(text, start)
-    if not found:
+    if options.is_spark and not text.startswith("<"):
         return text
-    return text[:start] + re.sub(r"[^\r\n]", " ", found[0]) + text[found.end() :]
+    for pattern in (_DECLARATION, _DOCTYPE):
+        found = pattern.match(text)
+        if found:
+            text = re.sub(r"[^\r\n]", " ", found[0]) + text[found.end() :]
+    return text
 
 
 def position(text: str, offset: int) -> tuple[int, int]:
@@ -147,21 +172,9 @@ def position(text: str, offset: int) -> tuple[int, int]:
     >>> position("ab\\ncd", 4)
     (2, 2)
     """
-    ends = [found.end() for found in _LINE_END.finditer(text, 0, offset)]
-    return len(ends) + 1, offset - (ends[-1] if ends else 0) + 1
-
-
-def place(text: str, line: int, column: int) -> int:
-    """The offset of a line and column, both from 1: the opposite of `position`.
-
-    >>> place("ab\\r\\ncd", 2, 2)
-    5
-    """
-    at = 0
-    for _ in range(line - 1):
-        found = _LINE_END.search(text, at)
-        at = found.end() if found else at
-    return at + column - 1
+    # Counted, not listed: a text can have millions of lines.
+    lines = text.count("\n", 0, offset) + text.count("\r", 0, offset) - text.count("\r\n", 0, offset)
+    return lines + 1, offset - max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset))
 
 
 def snippet(text: str, offset: int) -> str:

@@ -1,6 +1,6 @@
 """A column of documents in a frame → a column of values, on either engine, streamed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import numpy as np
@@ -26,7 +26,14 @@ def flatten(frame: Frame, column: str, schema: Schema, options: Options | None =
     no documents and for a frame that has a `_rescued` or `_errors` already.
     """
     require_documents(frame, column)
-    taken = [name for name in (RESCUED, PROBLEMS) if name in frame.columns]
+    shape = flat_schema(frame.schema, column, schema)
+    function = partial(flatten_batches, column=column, schema=schema, options=options, shape=shape)
+    return frame.engine.map_batches(frame, function, shape)
+
+
+def flat_schema(rows: pa.Schema, column: str, schema: Schema) -> pa.Schema:
+    """The columns of rows after flattening one of them. Raises SchemaMismatch and UsageError as `flatten` does."""
+    taken = [name for name in (RESCUED, PROBLEMS) if name in rows.names]
     if taken:
         raise UsageError(f"the frame already has {', '.join(taken)}; rename or drop them before flattening {column!r}")
     if not schema.arrow_type.num_fields:
@@ -34,18 +41,21 @@ def flatten(frame: Frame, column: str, schema: Schema, options: Options | None =
             f"column {column!r}: the schema has no fields ({schema.documents} documents accepted); "
             f"a column must have some. Declare the fields that documents will have: Schema.declare('id int, …')."
         )
-    fields = [
-        pa.field(field.name, canonical(schema.arrow_type)) if field.name == column else field for field in frame.schema
-    ]
-    shape = pa.schema([*fields, (RESCUED, pa.string()), (PROBLEMS, pa.list_(pa.field("element", ERROR)))])
-    function = partial(_flatten_batches, column=column, schema=schema, options=options, shape=shape)
-    return frame.engine.map_batches(frame, function, shape)
+    fields = [pa.field(field.name, canonical(schema.arrow_type)) if field.name == column else field for field in rows]
+    return pa.schema([*fields, (RESCUED, pa.string()), (PROBLEMS, pa.list_(pa.field("element", ERROR)))])
 
 
-def _flatten_batches(
-    batches: Iterator[pa.RecordBatch], *, column: str, schema: Schema, options: Options | None, shape: pa.Schema
+def flatten_batches(
+    batches: Iterable[pa.RecordBatch],
+    *,
+    column: str,
+    schema: Schema,
+    options: Options | None = None,
+    shape: pa.Schema | None = None,
 ) -> Iterator[pa.RecordBatch]:
+    """`flatten` for a stream of batches, such as `Source.batches()`; `shape` is what `flat_schema` gave, if at hand."""
     for batch in batches:
+        shape = shape or flat_schema(batch.schema, column, schema)
         parsed = parse(batch.column(column), schema, options)
         columns = [
             parsed.values if name == column else values

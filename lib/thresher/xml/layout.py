@@ -1,28 +1,34 @@
 """Which tables the repeated elements of a schema become: names, columns, and where each comes from."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from thresher.errors import UsageError
+from thresher.xml.elevation import elevated, folded
 from thresher.xml.options import Options, dotted
 from thresher.xml.schema import Schema
 
 DOCUMENT = "document"
 KEY, PARENT_KEY, ROW_KEY, ORDINAL = "_key", "_parent_key", "_row_key", "_ordinal"
+PATH, PARENT_TABLE = "_path", "_parent_table"
 LINKS = {
     KEY: pa.string(),
     PARENT_KEY: pa.string(),
     ROW_KEY: pa.string(),
     ORDINAL: pa.int64(),
 }
+SHARED_LINKS = {**LINKS, PATH: pa.string(), PARENT_TABLE: pa.string()}
 
 
 @dataclass(frozen=True)
 class ColumnLayout:
-    """One column: its name, the path it comes from, its type, and the name it would have had but for a collision."""
+    """One column: its name, the path it comes from, its type, and the name it would have had but for a collision.
+
+    `steps` lead to it from a row of its table; of a shared table, `path` is the one in its first place.
+    """
 
     name: str
     path: str
@@ -32,23 +38,52 @@ class ColumnLayout:
 
 
 @dataclass(frozen=True)
-class TableLayout:
-    """One table: its name, the path of the element whose occurrences are its rows, and its columns.
+class Place:
+    """One path whose elements are rows of a table.
 
-    `parent` is the table whose `_key` its `_parent_key` is; `steps` lead there from a row of the parent.
+    `parent` is the table of their parents, `above` its place there (None: of the document itself); `steps` lead from
+    a parent to them.
+    """
+
+    path: str
+    parent: str | None
+    above: str | None
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """One table: its name, the places whose elements are its rows, and its columns.
+
+    `renamed_from` is the name that it would have had but for a collision.
     """
 
     name: str
-    path: str
-    parent: str | None
+    places: tuple[Place, ...]
     columns: tuple[ColumnLayout, ...]
     renamed_from: str | None
-    steps: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """The path of its (first) place."""
+        return self.places[0].path
+
+    @property
+    def parent(self) -> str | None:
+        """The table whose `_key` its `_parent_key` is; of a shared table, in its first place."""
+        return self.places[0].parent
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether its rows stand at several paths."""
+        return len(self.places) > 1
 
     @property
     def links(self) -> dict[str, pa.DataType]:
-        """The columns that come first: keys and ordinal."""
-        return {KEY: LINKS[KEY]} if self.parent is None else LINKS
+        """The columns that come first: keys and ordinal; of a shared table also path and parent table."""
+        if self.parent is None:
+            return {KEY: LINKS[KEY]}
+        return SHARED_LINKS if self.is_shared else LINKS
 
     @property
     def schema(self) -> pa.Schema:
@@ -57,21 +92,29 @@ class TableLayout:
 
 
 def table_layout(schema: Schema, options: Options | None = None) -> dict[str, TableLayout]:
-    """The tables of a schema by name, parents first: names depend on the schema alone.
+    """The tables of a schema by name, parents first: names depend on the schema and the options alone.
 
     A table per repeated element at any depth, named by the elements above it; `document` for what stands once in a
     document, if anything does. A column is named by the elements and attribute below the table's element; characters
     other than letters, digits and `_` become `_`. Where two names are equal but for case, the later one gets a number.
 
+    An array in `options.elevate` is no table: its one item gives columns of the parent's table. With
+    `options.reuse_shapes` repeated elements of one name and one type share a table, named by that element alone.
+    Raises UsageError for a path to elevate that the schema does not have, DataError for one that has been seen
+    several times in one parent.
+
     >>> book = "array<struct<title: struct<_VALUE: string, _lang: string>, tag: array<string>>>"
-    >>> for table in table_layout(Schema.from_ddl(f"_id int, book {book}")).values():
+    >>> schema = Schema.from_ddl(f"_id int, book {book}")
+    >>> for table in table_layout(schema).values():
     ...     print(table.name, [column.name for column in table.columns])
     document ['id']
     book ['title', 'title_lang']
     book_tag ['tag']
+    >>> list(table_layout(schema, Options(elevate=("book.tag",))))
+    ['document', 'book']
     """
-    planner = _Planner(options or schema.options)
-    tables = planner.tables(schema.arrow_type)
+    options = options or schema.options
+    tables = _Planner(options, elevated(schema, options)).tables(schema.arrow_type)
     return {table.name: table for table in tables if table.columns or table.parent is not None}
 
 
@@ -107,34 +150,82 @@ class _Found:
     type: pa.DataType
 
 
+@dataclass(frozen=True)
+class _Element:
+    """A repeated element, or the document; equal `shape`s share a table."""
+
+    path: tuple[str, ...]
+    above: tuple[str, ...] | None
+    steps: tuple[str, ...]
+    columns: tuple[_Found, ...]
+    shape: Hashable
+
+
 class _Planner:
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, elevated: frozenset[tuple[str, ...]]) -> None:
         self.options = options
-        self.names = _Names(DOCUMENT)
+        self.elevated = elevated
 
     def tables(self, root: pa.StructType) -> list[TableLayout]:
-        return list(self.below(DOCUMENT, None, None, (), (), root))
+        groups: dict[Hashable, list[_Element]] = {}
+        for element in self.elements((), None, (), root):
+            groups.setdefault(element.shape, []).append(element)
+        names = _Names()
+        named = [(*names.unique(self.table_name(group)), group) for group in groups.values()]
+        table_of = {element.path: name for name, _, group in named for element in group}
+        return [self.table(name, renamed_from, group, table_of) for name, renamed_from, group in named]
 
-    def below(
-        self,
-        name: str,
-        renamed_from: str | None,
-        parent: str | None,
-        path: tuple[str, ...],
-        steps: tuple[str, ...],
-        item: pa.DataType,
-    ) -> Iterator[TableLayout]:
-        """The table of one repeated element, then those of the repeated elements in it."""
-        found = list(_content(item))
-        names = _Names(KEY) if parent is None else _Names(*LINKS)
-        columns = tuple(self.column(path, column, names) for column in found if not pa.types.is_list(column.type))
-        yield TableLayout(name, dotted(path), parent, columns, renamed_from, steps)
+    def elements(
+        self, path: tuple[str, ...], above: tuple[str, ...] | None, steps: tuple[str, ...], item: pa.DataType
+    ) -> Iterator[_Element]:
+        """One element, then the repeated ones in it."""
+        found = list(self.content(path, item, ()))
+        columns = tuple(one for one in found if not pa.types.is_list(one.type))
+        yield _Element(path, above, steps, columns, self.shape(path, item))
         for array in found:
             if pa.types.is_list(array.type):
-                inner = (*path, *array.steps)
-                wanted = "_".join(self.words(inner) or [self.plain(inner[-1])])
-                unique, instead_of = self.names.unique(wanted)
-                yield from self.below(unique, instead_of, name, inner, array.steps, array.type.value_type)
+                yield from self.elements((*path, *array.steps), path, array.steps, array.type.value_type)
+
+    def content(self, path: tuple[str, ...], item: pa.DataType, steps: tuple[str, ...]) -> Iterator[_Found]:
+        """The scalars and arrays that stand once in an item; structs are opened, arrays only where elevated."""
+        if not pa.types.is_struct(item):
+            yield _Found(steps, item)
+            return
+        for field in item:
+            here, kind = (*steps, field.name), field.type
+            if pa.types.is_list(kind) and folded((*path, *here)) in self.elevated:
+                kind = kind.value_type
+            if pa.types.is_struct(kind):
+                yield from self.content(path, kind, here)
+            else:
+                yield _Found(here, kind)
+
+    def shape(self, path: tuple[str, ...], item: pa.DataType) -> Hashable:
+        """What elements must have in common to share a table: name, type, and what is elevated in them."""
+        if not self.options.reuse_shapes or not path or path[-1] == self.options.value_tag:
+            return path
+        own = folded(path)
+        within = frozenset(other[len(own) :] for other in self.elevated if other[: len(own)] == own)
+        return own[-1], item, within
+
+    def table_name(self, group: list[_Element]) -> str:
+        path = group[0].path if len(group) == 1 else group[0].path[-1:]
+        if not path:
+            return DOCUMENT
+        return "_".join([*self.words(path[:-1]), self.plain(path[-1])])
+
+    def table(
+        self, name: str, renamed_from: str | None, group: list[_Element], table_of: dict[tuple[str, ...], str]
+    ) -> TableLayout:
+        places = tuple(
+            Place(dotted(element.path), None, None, ())
+            if element.above is None
+            else Place(dotted(element.path), table_of[element.above], dotted(element.above), element.steps)
+            for element in group
+        )
+        names = _Names(*TableLayout(name, places, (), None).links)
+        columns = tuple(self.column(group[0].path, found, names) for found in group[0].columns)
+        return TableLayout(name, places, columns, renamed_from)
 
     def column(self, path: tuple[str, ...], found: _Found, names: _Names) -> ColumnLayout:
         # A value of the table's element itself is named as the element, one of the root "value".
@@ -149,15 +240,3 @@ class _Planner:
         if step == self.options.value_tag:
             return "value"
         return re.sub(r"\W", "_", step.removeprefix(self.options.attribute_prefix)) or "_"
-
-
-def _content(item: pa.DataType, steps: tuple[str, ...] = ()) -> Iterator[_Found]:
-    """The scalars and arrays that stand once in an item; structs are opened, arrays are not."""
-    if not pa.types.is_struct(item):
-        yield _Found(steps, item)
-        return
-    for field in item:
-        if pa.types.is_struct(field.type):
-            yield from _content(field.type, (*steps, field.name))
-        else:
-            yield _Found((*steps, field.name), field.type)

@@ -1,23 +1,17 @@
 """From documents to values: one struct per document, what was wrong with it, and what the schema did not know."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from thresher.errors import DataError
-from thresher.xml.building import Builder, plan_of
-from thresher.xml.decoding import Refused, is_blank
-from thresher.xml.discovery import Documents, each
-from thresher.xml.document import read
+from thresher.xml.arrays import Documents, parts
 from thresher.xml.options import Options
+from thresher.xml.reading import reader_of
 from thresher.xml.schema import Schema
 
-# Python objects exist for this many documents at a time.
-CHUNK = 1_000
-CORRUPT = "_corrupt_record"
 ERROR = pa.struct(
     [
         ("path", pa.string()),
@@ -45,25 +39,23 @@ class Parsed:
     rescued: pa.StringArray
 
 
-class _Row(NamedTuple):
-    value: dict[str, Any] | None
-    errors: list[dict[str, Any]]
-    rescued: str | None
-
-
-def parse(documents: Documents, schema: Schema, options: Options | None = None) -> Parsed:
+def parse(
+    documents: Documents, schema: Schema, options: Options | None = None, *, threads: int | None = None
+) -> Parsed:
     """Read documents by a schema: documents → as many values, with errors and the rescued rest.
 
     | where | what happens |
     |---|---|
     | null, empty or blank document | null value, no error |
     | document refused | null value, an error with path "" |
+    | truncated document, with `salvage` | the value of its complete prefix, and an error with path "" |
     | value that is not of its type | null at that path, an error, the text rescued |
     | attribute, element or text that the schema has no place for | rescued under its path |
     | an element again where the schema has a scalar | the last counts, the earlier ones are rescued |
 
-    Without options the schema's own apply; they also decide the mode. Raises DataError in mode failfast, UsageError
-    for a column that holds neither text nor bytes.
+    Without options the schema's own apply; they also decide the mode. Plain documents are read in compiled loops, by as
+    many threads as there are processors or as told, all others by the reference, with the same values. Raises DataError
+    in mode failfast, UsageError for a column that holds neither text nor bytes.
 
     >>> parsed = parse(["<o><p>7</p></o>", "<o><p>x</p><q/></o>", "<o>"], Schema.from_ddl("p int"))
     >>> parsed.values.to_pylist()
@@ -73,34 +65,36 @@ def parse(documents: Documents, schema: Schema, options: Options | None = None) 
     >>> [(e["row"], e["path"], e["rule"]) for e in parsed.errors.to_pylist()]
     [(1, 'p', 'type'), (2, '', 'truncated')]
     """
-    parser = _Parser(schema, options or schema.options)
+    reader = reader_of(schema, options or schema.options)
     values: list[pa.Array] = []
     errors: list[pa.RecordBatch] = []
-    rescued: list[str | None] = []
-    for first, rows in _chunks(parser.row(document, is_utf8) for document, is_utf8 in each(documents)):
-        values.append(pa.array([row.value for row in rows], schema.arrow_type))
-        found = [{"row": first + at, **error} for at, row in enumerate(rows) for error in row.errors]
-        errors.append(pa.RecordBatch.from_pylist(found, schema=ERRORS))
-        rescued += [row.rescued for row in rows]
-        if parser.options.mode == "failfast" and found:
-            raise _failed(found[0])
+    rescued: dict[int, str] = {}
+    first = 0
+    for part in parts(documents):
+        for stretch in reader.stretches(part, threads):
+            values.append(stretch.values)
+            rows = {first + stretch.first + at: row for at, row in stretch.rows.items()}
+            found = [{"row": at, **error} for at, row in rows.items() for error in row.errors]
+            errors.append(pa.RecordBatch.from_pylist(found, schema=ERRORS))
+            rescued |= {at: row.rescued for at, row in rows.items() if row.rescued is not None}
+            if reader.options.mode == "failfast" and found:
+                raise _failed(found[0])
+        first += len(part)
     empty = pa.array([], schema.arrow_type)
     return Parsed(
         pa.concat_arrays(values) if values else empty,
         pa.Table.from_batches(errors, schema=ERRORS),
-        pa.array(rescued, pa.string()),
+        _spread(rescued, first),
     )
 
 
-def _chunks(rows: Iterator[_Row]) -> Iterator[tuple[int, list[_Row]]]:
-    first, chunk = 0, []
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == CHUNK:
-            yield first, chunk
-            first, chunk = first + CHUNK, []
-    if chunk:
-        yield first, chunk
+def _spread(texts: dict[int, str], count: int) -> pa.StringArray:
+    """Texts in their rows, null in all others."""
+    if not texts:
+        return pa.nulls(count, pa.string())
+    places = np.full(count, len(texts))
+    places[list(texts)] = np.arange(len(texts))
+    return pa.array([*texts.values(), None], pa.string()).take(pa.array(places))
 
 
 def _failed(error: dict[str, Any]) -> DataError:
@@ -109,38 +103,3 @@ def _failed(error: dict[str, Any]) -> DataError:
         f"line {error['line']}, column {error['column']}): {error['snippet']!r}. "
         f"Mode failfast stops at the first error; mode permissive keeps it as a row."
     )
-
-
-class _Parser:
-    """Documents → rows of one schema."""
-
-    def __init__(self, schema: Schema, options: Options) -> None:
-        # Names are the schema's: its fields were made with its prefix and value tag.
-        names = ("attribute_prefix", "value_tag", "ignore_namespace")
-        self.options = replace(options, **{name: getattr(schema.options, name) for name in names})
-        self.plan = plan_of(schema.shape, self.options)
-
-    def row(self, document: str | bytes | None, is_utf8: bool) -> _Row:
-        if document is None or (is_blank(document) and not self.options.is_spark):
-            return _Row(None, [], None)
-        builder = Builder(self.options)
-        value: dict[str, Any] | None = None
-        try:
-            value = builder.document(read(document, self.options, is_utf8=is_utf8), self.plan)
-        except Refused as refused:
-            builder.refuse(refused)
-        if builder.errors:
-            value = self._after_errors(value, document)
-        rescued = json.dumps(builder.rescued, ensure_ascii=False) if builder.rescued else None
-        return _Row(value, builder.errors, rescued)
-
-    def _after_errors(self, value: dict[str, Any] | None, document: str | bytes) -> dict[str, Any] | None:
-        if self.options.mode == "dropmalformed":
-            return None
-        if not self.options.is_spark:
-            return value
-        # from_xml never gives null for a text: a record that cannot be read is a struct of nulls.
-        value = value or self.plan.nulls()
-        if CORRUPT in self.plan.fields:
-            value[CORRUPT] = document if isinstance(document, str) else document.decode("utf-8", "replace")
-        return value

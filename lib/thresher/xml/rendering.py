@@ -1,7 +1,9 @@
 """Documents as JSON text, by the conventions of Spark's to_json and of xmltodict."""
 
+import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,8 +13,9 @@ import pyarrow as pa
 import xmltodict
 
 from thresher.errors import UsageError
+from thresher.xml.arrays import Documents, each
 from thresher.xml.decoding import Refused, is_blank, text_of
-from thresher.xml.discovery import Documents, discover, each
+from thresher.xml.discovery import discover
 from thresher.xml.document import read
 from thresher.xml.options import Options
 from thresher.xml.parsing import parse
@@ -38,11 +41,13 @@ def to_json(
         raise UsageError(f"convention {convention!r}; expected one of {', '.join(CONVENTIONS)}")
     options = options or (schema.options if schema else Options())
     if convention == "xmltodict":
-        texts = [_by_xmltodict(document, options, is_utf8) for document, is_utf8 in each(documents)]
+        # Spark reads documents that xmltodict does not.
+        exact = replace(options, dialect="exact")
+        texts = [_by_xmltodict(document, exact, is_utf8) for document, is_utf8 in each(documents)]
         return pa.array(texts, pa.string())
     schema = schema or discover(documents, options)
     values = parse(documents, schema, options).values
-    writer = _writer(schema.arrow_type)
+    writer = json_writer(schema.arrow_type)
     return pa.array([None if value is None else writer(value) for value in values.to_pylist()], pa.string())
 
 
@@ -60,15 +65,22 @@ def _by_xmltodict(document: str | bytes | None, options: Options, is_utf8: bool)
 Writer = Callable[[Any], str]
 
 
-def _writer(kind: pa.DataType) -> Writer:
-    """The function that writes a value of a type, as Spark does."""
+def json_writer(kind: pa.DataType) -> Writer:
+    """The function that writes a value of a shared type, as Spark's to_json does; bytes in base64."""
     if pa.types.is_struct(kind):
         return _struct_writer(kind)
     if pa.types.is_list(kind):
-        item = _writer(kind.value_type)
+        item = json_writer(kind.value_type)
         return lambda values: "[" + ",".join("null" if value is None else item(value) for value in values) + "]"
     if pa.types.is_string(kind):
         return _text
+    if pa.types.is_map(kind):
+        value_of = json_writer(kind.item_type)
+        return lambda pairs: (
+            "{" + ",".join(f"{_text(str(key))}:{'null' if v is None else value_of(v)}" for key, v in pairs) + "}"
+        )
+    if pa.types.is_binary(kind):
+        return lambda value: _text(base64.b64encode(value).decode())
     if pa.types.is_boolean(kind):
         return lambda value: "true" if value else "false"
     if kind == pa.float64():
@@ -85,7 +97,7 @@ def _writer(kind: pa.DataType) -> Writer:
 
 
 def _struct_writer(kind: pa.StructType) -> Writer:
-    fields = [(field.name, _text(field.name), _writer(field.type)) for field in kind]
+    fields = [(field.name, _text(field.name), json_writer(field.type)) for field in kind]
 
     def write(value: dict[str, Any]) -> str:
         parts = (f"{key}:{writer(value[name])}" for name, key, writer in fields if value[name] is not None)

@@ -13,8 +13,13 @@ from thresher.types import ddl
 from thresher.xml.ddl import struct_type
 from thresher.xml.options import Options, dotted, path_parts
 from thresher.xml.structure import ATTRIBUTE, ELEMENT, TEXT, Node, fold
+from thresher.xml.votes import NUMBERS
+from thresher.xml.xsd import struct_of_xsd
+from thresher.xml.xsd_files import Source
+from thresher.xml.xsd_overlay import struct_over_seen
 
 FORMAT = 1
+KEPT = "_readers"  # what was made for reading by a schema
 # Arrow hands over at most 64 levels of types; an array of structs takes two.
 DEEPEST_STRUCT = 30
 CHANGES = pa.schema([(name, pa.string()) for name in ("change", "path", "before", "after")])
@@ -29,6 +34,11 @@ PATHS = pa.schema(
         ("null_share", pa.float64()),
         ("votes", pa.list_(pa.field("element", pa.struct([("type", pa.string()), ("count", pa.int64())])))),
         ("examples", pa.list_(pa.field("element", pa.string()))),
+        ("min", pa.string()),
+        ("max", pa.string()),
+        ("longest", pa.int64()),
+        ("mixed", pa.int64()),
+        ("namespaces", pa.list_(pa.field("element", pa.string()))),
     ]
 )
 
@@ -80,6 +90,9 @@ class Schema:
     declared: pa.StructType | None = None
     documents: int = 0
 
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != KEPT}
+
     @cached_property
     def shape(self) -> Shape:
         """The resolved tree of fields."""
@@ -101,15 +114,31 @@ class Schema:
 
         Columns: path; kind (element, attribute, text); type (`struct` for nested ones); occurrences; documents;
         max_repeats within one parent; null_share (share of the parents without a value); votes (how many texts speak
-        for which type); examples (the alphabetically first texts).
+        for which type); examples (the alphabetically first texts); min and max (of numbers the lowest and highest,
+        of other texts alphabetically, which is by time for dates); longest (characters); mixed (elements with both
+        text and children); namespaces (URIs that are declared for its prefix, there or nearest above).
         """
-        rows = [self._path_row(parent, shape) for parent, shape in self.shape.walk()]
+        rows = [self._path_row(*place) for place in self._places(self.shape, self._declared_above())]
         return pa.Table.from_pylist(rows, schema=PATHS)
 
-    def _path_row(self, parent: Shape, shape: Shape) -> dict[str, object]:
+    def _declared_above(self) -> dict[str, list[str]]:
+        given = {prefix: [uri] for prefix, uri in dict(self.options.namespaces).items()}
+        return given or _declarations(self.seen, self.options)
+
+    def _places(
+        self, parent: Shape, above: dict[str, list[str]]
+    ) -> Iterator[tuple[Shape, Shape, dict[str, list[str]]]]:
+        """Every field below a struct with its parent and the namespaces declared for it, parents first."""
+        for shape in parent.fields:
+            declared = above | _declarations(shape.node, self.options)
+            yield parent, shape, declared
+            yield from self._places(shape, declared)
+
+    def _path_row(self, parent: Shape, shape: Shape, declared: dict[str, list[str]]) -> dict[str, object]:
         node = shape.node
         parents = self.documents if not parent.path else parent.node.occurrences
         votes = sorted(node.votes.kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+        extremes, is_number = node.votes.extremes, bool(node.votes.kinds) and node.votes.kinds.keys() <= NUMBERS
         return {
             "path": dotted(shape.path),
             "kind": "+".join(sorted(node.kinds)) or self._kind(shape.path[-1]),
@@ -119,8 +148,22 @@ class Schema:
             "max_repeats": node.repeats,
             "null_share": 1 - node.parents / parents if parents else 1.0,
             "votes": [{"type": kind, "count": count} for kind, count in votes],
-            "examples": node.votes.examples,
+            "examples": extremes.examples,
+            "min": extremes.lowest if is_number else next(iter(extremes.examples), None),
+            "max": extremes.highest if is_number else extremes.last,
+            "longest": extremes.longest,
+            "mixed": node.mixed,
+            "namespaces": self._namespaces(shape, declared),
         }
+
+    def _namespaces(self, shape: Shape, declared: dict[str, list[str]]) -> list[str]:
+        is_element = ELEMENT in shape.node.kinds
+        if not is_element and ATTRIBUTE not in shape.node.kinds:
+            return []
+        name = shape.name if is_element else shape.name.removeprefix(self.options.attribute_prefix)
+        prefix, colon, _ = name.rpartition(":")
+        # An attribute without prefix is in no namespace.
+        return declared.get(prefix, []) if colon or is_element else []
 
     def _kind(self, name: str) -> str:
         """What a declared name that no document has yet stands for."""
@@ -156,8 +199,18 @@ class Schema:
         scalar that has attributes becomes a struct whose value tag has the declared type. Raises UsageError for text
         that is no schema.
         """
-        declared = struct_type(text)
-        return replace(self, declared=declared if self.declared is None else _over(self.declared, declared))
+        return replace(self, declared=_laid(self.declared, struct_type(text)))
+
+    def declare_xsd(self, source: Source, root: str | None = None) -> "Schema":
+        """Lay an XSD (path or text) over what was seen: its types and arrays win, at any depth; the fields stay.
+
+        A date or dateTime keeps the type of its texts, because only they tell whether there are time zones; what
+        repeats against the XSD stays an array. Names match with or without their prefix. Raises UsageError for an XSD
+        that cannot be read, or where the root element is not certain.
+        """
+        declared, arrays = struct_over_seen(source, self.options, root, self.seen, DEEPEST_STRUCT)
+        options = replace(self.options, arrays=tuple(sorted({*self.options.arrays, *arrays})))
+        return replace(self, options=options, declared=_laid(self.declared, declared))
 
     def diff(self, other: "Schema") -> pa.Table:
         """Drift from this schema to another: one row per path that is new, vanished or changed (before, after)."""
@@ -204,6 +257,23 @@ class Schema:
         """A schema that is declared alone: exactly these fields, in this order. Raises UsageError."""
         return cls(options or Options(), declared=struct_type(text))
 
+    @classmethod
+    def from_xsd(cls, source: Source, options: Options | None = None, root: str | None = None) -> "Schema":
+        """A schema that an XSD (path or text) declares for documents with the root element `root`.
+
+        Without `root` it is the one that `options.roots` allows, or else the only global element that is not part of
+        another. In Spark's dialect nobody chooses: without `root` there is one field per global element, as Spark's
+        XSDToSchema gives it. Names have the prefixes that `options.namespaces` declares, else none. `merge` adds what
+        was seen of documents. Raises UsageError for an XSD that cannot be read, or where the root is not certain.
+
+        >>> Schema.from_xsd('''<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema"><xs:element name="part">
+        ...   <xs:complexType><xs:sequence><xs:element name="size" type="xs:int" maxOccurs="9"/></xs:sequence>
+        ...     <xs:attribute name="sold" type="xs:date"/></xs:complexType></xs:element></xs:schema>''').ddl
+        'struct<size: array<int>, _sold: date>'
+        """
+        options = options or Options()
+        return cls(options, declared=struct_of_xsd(source, options, root, DEEPEST_STRUCT))
+
 
 class _Resolver:
     """Decides scalar, struct or array for every path from what was seen and declared."""
@@ -222,6 +292,8 @@ class _Resolver:
     def item(self, path: tuple[str, ...], node: Node, declared: pa.DataType | None) -> Shape:
         if declared is not None and pa.types.is_struct(declared):
             return self.struct(path, node, declared)
+        if declared is not None and pa.types.is_map(declared):
+            return Shape(path, node, False, declared)
         if len(path) >= DEEPEST_STRUCT and node.children:
             return Shape(path, node, False, pa.string())
         if self.is_scalar(node, declared):
@@ -259,6 +331,10 @@ class _Resolver:
         return Shape(path, node, False, item, tuple(fields))
 
 
+def _laid(below: pa.StructType | None, above: pa.StructType) -> pa.StructType:
+    return above if below is None else _over(below, above)
+
+
 def _over(below: pa.DataType, above: pa.DataType) -> pa.DataType:
     """Two declarations as one: the later word counts, what it does not name stays, an array stays one."""
     if pa.types.is_list(below) or pa.types.is_list(above):
@@ -272,6 +348,16 @@ def _over(below: pa.DataType, above: pa.DataType) -> pa.DataType:
         known = fields.get(fold(f.name))
         fields[fold(f.name)] = f if known is None else pa.field(f.name, _over(known.type, f.type))
     return pa.struct(list(fields.values()))
+
+
+def _declarations(node: Node, options: Options) -> dict[str, list[str]]:
+    """The namespaces that elements of a path declare, by prefix."""
+    xmlns = options.attribute_prefix + "xmlns"
+    return {
+        child.name.removeprefix(xmlns).removeprefix(":"): child.votes.extremes.examples
+        for child in node.children.values()
+        if child.name == xmlns or child.name.startswith(xmlns + ":")
+    }
 
 
 def counted_root(root: Node, name: str) -> None:

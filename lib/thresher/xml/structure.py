@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from thresher.xml.document import Element
+from thresher.xml.elements import Element
 from thresher.xml.options import Options
 from thresher.xml.votes import Votes
 
@@ -13,8 +13,7 @@ ATTRIBUTE, ELEMENT, TEXT = "attribute", "element", "text"
 XSI_NIL = "xsi:nil"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One attribute, child element or run of text, under the name of its field."""
 
     name: str
@@ -28,7 +27,7 @@ def parts(element: Element, options: Options) -> Iterator[Part]:
         yield Part(options.attribute_prefix + options.local(name), ATTRIBUTE, value)
     for part in element.content:
         if not isinstance(part, str):
-            yield Part(options.local(part.name), ELEMENT, part)
+            yield Part(options.local(part.name) if options.ignore_namespace else part.name, ELEMENT, part)
         elif part.strip(" \t\r\n"):
             yield Part(options.value_tag, TEXT, part)
 
@@ -63,7 +62,8 @@ def fold(name: str) -> str:
 class Node:
     """One path: the occurrences of a field below its parents.
 
-    `bare` counts occurrences that are a text alone, `structs` those with attributes, children or text among these;
+    `bare` counts occurrences that are a text alone, `structs` those with attributes, children or text among these,
+    `mixed` those with both text and children;
     `parents` counts the parents that have at least one occurrence with a value, `repeats` is the most in one parent.
     """
 
@@ -74,6 +74,7 @@ class Node:
     repeats: int = 0
     bare: int = 0
     structs: int = 0
+    mixed: int = 0
     votes: Votes = field(default_factory=Votes)
     children: "dict[str, Node]" = field(default_factory=dict)
     seen_in: int = field(default=-1, compare=False, repr=False)  # the document counted last
@@ -90,9 +91,12 @@ class Node:
     def observe(self, element: Element, document: int, options: Options) -> bool:
         """Count one element; False where it is empty."""
         groups: dict[str, list[Part]] = {}
+        kinds = set()
         for part in parts(element, options):
             groups.setdefault(fold(part.name), []).append(part)
+            kinds.add(part.kind)
         self.structs += bool(groups)
+        self.mixed += kinds >= {TEXT, ELEMENT}
         for key, group in groups.items():
             node = self.children.get(key)
             if node is None:
@@ -114,7 +118,7 @@ class Node:
             self.documents += 1
 
     def _observe_part(self, part: Part, document: int, options: Options) -> bool:
-        if part.kind == ATTRIBUTE and part.value == options.null_value:
+        if part.kind == ATTRIBUTE and options.trimmed(str(part.value)) == options.null_value:
             return False
         if not isinstance(part.value, str) and not is_leaf(part.value, options):
             return self.observe(part.value, document, options)
@@ -135,6 +139,7 @@ class Node:
             repeats=max(self.repeats, other.repeats),
             bare=self.bare + other.bare,
             structs=self.structs + other.structs,
+            mixed=self.mixed + other.mixed,
             votes=self.votes.merge(other.votes),
             children=children,
         )
@@ -173,6 +178,7 @@ class Node:
             "repeats": self.repeats,
             "bare": self.bare,
             "structs": self.structs,
+            "mixed": self.mixed,
             "votes": self.votes.as_dict(),
             "children": {key: node.as_dict() for key, node in sorted(self.children.items())},
         }

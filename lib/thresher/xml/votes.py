@@ -3,17 +3,19 @@
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import pyarrow as pa
 
+from thresher.time_patterns import read
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
+from thresher.xml.extremes import Extremes
 from thresher.xml.options import Options
-from thresher.xml.temporal import by_pattern, iso_date, iso_timestamp, spark_timestamp
+from thresher.xml.spark_times import spark_days, spark_micros
+from thresher.xml.temporal import iso_date, iso_timestamp
 
-EXAMPLES = 3
-EXAMPLE_LENGTH = 60
+NUMBERS = frozenset({"integer", "decimal", "double"})
 # Every decimal of at most 15 digits comes back from a double as it went in (IEEE 754 binary64).
 DOUBLE_DIGITS = 15
 DECIMAL_DIGITS = 38
@@ -22,8 +24,11 @@ _LONG = 2**63
 
 _NUMBER = re.compile(r"(?P<sign>-?)(?P<whole>0|[1-9][0-9]*)(?:\.(?P<fraction>[0-9]+))?(?P<exponent>[eE][+-]?[0-9]+)?")
 _SPARK_LONG = re.compile(r"[+-]?0*(\d+)")
-_SPARK_DOUBLE = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_SPARK_DECIMAL = re.compile(r"[+-]?(?P<whole>[0-9,]*)(?:\.(?P<fraction>[0-9]*))?(?:[eE](?P<exponent>[+-]?[0-9]{1,9}))?")
+_SPARK_DOUBLE = re.compile(
+    r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+    r"|0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)[pP][+-]?[0-9]+)[ \t\r\n]*"
+)
+_SPARK_DECIMAL = re.compile(r"[+-]?(?P<whole>[\d,]*)(?:\.(?P<fraction>\d*))?(?:[eE](?P<exponent>[+-]?\d{1,9}))?")
 
 
 @dataclass(frozen=True)
@@ -100,29 +105,51 @@ def _spark_number(text: str, options: Options) -> Vote | None:
 
 
 def _moment(text: str, options: Options) -> Vote | None:
-    if not options.is_spark and not text[:1].isdigit():
+    has_pattern = options.date_format or options.timestamp_format or options.timestamp_ntz_format
+    if not options.is_spark and not has_pattern and not text[:1].isdigit():
         return None
-    if _parses(_date, text, options):
+    if _reads(_read_date, text, options):
         return Vote("date" if options.prefer_date or options.is_spark else "timestamp_ntz")
-    moment = _parses(_timestamp, text, options)
-    if moment is None:
-        return None
-    return Vote("timestamp" if options.is_spark or moment.tzinfo else "timestamp_ntz")
+    if options.is_spark:
+        return Vote("timestamp") if _reads(_read_spark_timestamp, text, options) else None
+    moment = _exact_timestamp(text, options)
+    return Vote("timestamp" if moment else "timestamp_ntz") if moment is not None else None
 
 
-def _date(text: str, options: Options) -> Any:
-    return by_pattern(text, options.date_format) if options.date_format else iso_date(text)
+def _read_date(text: str, options: Options) -> None:
+    if options.is_spark:
+        spark_days(text, options.date_format)
+    elif options.date_format:
+        read(text, options.date_format)
+    else:
+        iso_date(text)
 
 
-def _timestamp(text: str, options: Options) -> Any:
+def _read_spark_timestamp(text: str, options: Options) -> None:
     if options.timestamp_format:
-        return by_pattern(text, options.timestamp_format)
-    return spark_timestamp(text)[0] if options.is_spark else iso_timestamp(text)
+        read(text, options.timestamp_format)
+    else:
+        spark_micros(text)
 
 
-def _parses(parser: Callable[[str, Options], Any], text: str, options: Options) -> Any:
+def _reads(reader: Callable[[str, Options], None], text: str, options: Options) -> bool:
     try:
-        return parser(text, options)
+        reader(text, options)
+    except ValueError:
+        return False
+    return True
+
+
+def _exact_timestamp(text: str, options: Options) -> bool | None:
+    """Whether a timestamp has a zone; None for what is none."""
+    patterns = [pattern for pattern in (options.timestamp_format, options.timestamp_ntz_format) if pattern]
+    for pattern in patterns:
+        try:
+            return read(text, pattern)[1] is not None
+        except ValueError:
+            continue
+    try:
+        return iso_timestamp(text).tzinfo is not None if not patterns else None
     except ValueError:
         return None
 
@@ -136,33 +163,35 @@ def _boolean(text: str, options: Options) -> Vote | None:
 class Votes:
     """The votes of all texts of a path; merging is associative and commutative.
 
-    `whole`, `scale` and `digits` are the most digits before the point, after it and overall; `examples` the
-    alphabetically first distinct texts.
+    `whole`, `scale` and `digits` are the most digits before the point, after it and overall.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
     whole: int = 0
     scale: int = 0
     digits: int = 0
-    examples: list[str] = field(default_factory=list)
+    extremes: Extremes = field(default_factory=Extremes)
 
     def add(self, text: str, options: Options) -> bool:
         """Count one text; False where it is empty or stands for null."""
-        cast = vote(options.trimmed(text), options)
+        text = options.trimmed(text)
+        cast = vote(text, options)
         if cast is None:
             return False
-        self.kinds[cast.kind] += 1
-        self._widen(cast.whole, cast.scale, cast.digits)
-        example = text if len(text) <= EXAMPLE_LENGTH else text[:EXAMPLE_LENGTH] + "…"
-        if example not in self.examples and (len(self.examples) < EXAMPLES or example < self.examples[-1]):
-            self.examples = sorted([*self.examples, example])[:EXAMPLES]
+        self.count(cast, text)
         return True
+
+    def count(self, cast: Vote, text: str, times: int = 1) -> None:
+        """Count the vote of a text."""
+        self.kinds[cast.kind] += times
+        self._widen(cast.whole, cast.scale, cast.digits)
+        self.extremes.add(text, is_number=cast.kind in NUMBERS)
 
     def merge(self, other: "Votes") -> "Votes":
         """The votes of both."""
         merged = Votes(self.kinds + other.kinds, self.whole, self.scale, self.digits)
         merged._widen(other.whole, other.scale, other.digits)
-        merged.examples = sorted({*self.examples, *other.examples})[:EXAMPLES]
+        merged.extremes = self.extremes.merge(other.extremes)
         return merged
 
     def _widen(self, whole: int, scale: int, digits: int) -> None:
@@ -185,7 +214,7 @@ class Votes:
         kinds = frozenset(self.kinds)
         if not kinds or not options.infer_types or "text" in kinds:
             return pa.string()
-        if kinds <= {"integer", "decimal", "double"}:
+        if kinds <= NUMBERS:
             return self._spark_number(kinds) if options.is_spark else self._exact_number(kinds, options)
         if kinds <= {"date", "timestamp_ntz"}:
             return pa.date32() if kinds == {"date"} else TIMESTAMP_NTZ
@@ -218,11 +247,13 @@ class Votes:
             "whole": self.whole,
             "scale": self.scale,
             "digits": self.digits,
-            "examples": self.examples,
         }
-        return {name: value for name, value in plain.items() if value}
+        return {name: value for name, value in plain.items() if value} | self.extremes.as_dict()
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "Votes":
         """The opposite of `as_dict`."""
-        return cls(**{**plain, "kinds": Counter(plain.get("kinds", {}))})
+        ends = {f.name for f in fields(Extremes)}
+        own = {name: value for name, value in plain.items() if name not in ends}
+        extremes = Extremes(**{name: value for name, value in plain.items() if name in ends})
+        return cls(**{**own, "kinds": Counter(plain.get("kinds", {})), "extremes": extremes})

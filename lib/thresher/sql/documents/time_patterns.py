@@ -1,166 +1,25 @@
-"""Dates and times by Spark's patterns (`dd/MM/yyyy HH:mm`), read and written in Python.
+"""Dates and times by Spark's patterns in SQL: what Python has no value for is not proven."""
 
-Only letters whose text has one meaning in every language; others are refused. Source: Spark 4 SQL reference, "Datetime
-patterns", and Java's DateTimeFormatter, which it builds.
-"""
-
-import re
 from datetime import datetime, timedelta
-from functools import lru_cache
 
+from thresher import time_patterns
 from thresher.sql.documents.unproven import Unproven
+from thresher.time_patterns import BeyondPython, NoPattern, check_reading, check_writing
 
-_TOKEN = re.compile(r"([A-Za-z])\1*|'(?:[^']|'')*'|[^A-Za-z'\[\]{}#]")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_READ = {
-    "yyyy": r"(?P<year>\d{4})",
-    "yy": r"(?P<short>\d{2})",
-    "MM": r"(?P<month>\d{2})",
-    "M": r"(?P<month>\d{1,19})",
-    "MMM": "(?P<word>" + "|".join(_MONTHS) + ")",
-    "dd": r"(?P<day>\d{2})",
-    "d": r"(?P<day>\d{1,19})",
-    "HH": r"(?P<hour>\d{2})",
-    "H": r"(?P<hour>\d{1,19})",
-    "mm": r"(?P<minute>\d{2})",
-    "ss": r"(?P<second>\d{2})",
-    "XXX": r"(?P<zone>Z|[+-]\d{2}:\d{2})",
-    "X": r"(?P<zone>Z|[+-]\d{2}(?:\d{2})?)",
-}
-_WRITTEN = {
-    "yyyy": "{0.year:04}",
-    "MM": "{0.month:02}",
-    "M": "{0.month}",
-    "dd": "{0.day:02}",
-    "d": "{0.day}",
-    "HH": "{0.hour:02}",
-    "H": "{0.hour}",
-    "mm": "{0.minute:02}",
-    "ss": "{0.second:02}",
-    "XXX": "{4}",
-}
-_LONGEST_FRACTION = 6
-
-
-class NoPattern(ValueError):
-    """The pattern has a part that is not read here; the message names it."""
-
-
-def _tokens(pattern: str) -> list[str]:
-    tokens = [found[0] for found in _TOKEN.finditer(pattern)]
-    if "".join(tokens) != pattern or not tokens:
-        raise NoPattern(f"the pattern {pattern!r}")
-    return tokens
-
-
-def _literal(token: str) -> str | None:
-    """The text that a token stands for; None for letters."""
-    if token[0] == "'":
-        return token[1:-1].replace("''", "'") or "'"
-    return None if token[0].isalpha() else token
-
-
-@lru_cache(maxsize=64)
-def _reader(pattern: str) -> re.Pattern[str]:
-    parts, seen = [], set()
-    tokens = _tokens(pattern)
-    for token, after in zip(tokens, [*tokens[1:], ""], strict=True):
-        literal = _literal(token)
-        is_open = token in ("M", "d", "H") and after[:1].isalpha()
-        if literal is not None:
-            parts.append(re.escape(literal))
-        elif token[0] == "S" and len(token) <= _LONGEST_FRACTION and not after.rstrip("X")[:1].isalpha():
-            parts.append(rf"(?P<fraction>\d{{1,{len(token)}}})")
-        elif token in _READ and not is_open and token[0] not in seen:
-            parts.append(_READ[token])
-            seen.add(token[0])
-        else:
-            raise NoPattern(f"{token} in the pattern {pattern!r}")
-    if "y" not in seen:
-        raise NoPattern(f"the pattern {pattern!r} without a year")
-    return re.compile("".join(parts), re.ASCII | re.IGNORECASE)
-
-
-def check_reading(pattern: str) -> None:
-    """Raises NoPattern for a pattern that `read` does not know."""
-    _reader(pattern)
+__all__ = ["NoPattern", "check_reading", "check_writing", "read", "write"]
 
 
 def read(text: str, pattern: str) -> tuple[datetime, timedelta | None]:
-    """A date and time, and its distance from UTC where the pattern has one. Raises ValueError.
-
-    >>> read("31/01/2024 10:05", "dd/MM/yyyy HH:mm")
-    (datetime.datetime(2024, 1, 31, 10, 5), None)
-    """
-    found = _reader(pattern).fullmatch(text)
-    if not found:
-        if re.search(r"[+-]\d{5}", text):
-            raise Unproven(f"a year beyond 9999 in {text!r}")
-        raise ValueError(f"not in the form {pattern}")
-    parts = found.groupdict()
-    year = int(parts.get("year") or "20" + parts["short"])
-    if not year:
-        raise Unproven("the year 0")
-    month = int(parts.get("month") or 1)
-    if parts.get("word"):
-        month = _MONTHS.index(parts["word"].title()) + 1
-    hour, minute, second = (int(parts.get(name) or 0) for name in ("hour", "minute", "second"))
-    fraction = int((parts.get("fraction") or "").ljust(6, "0"))
-    moment = datetime(year, month, int(parts.get("day") or 1), hour, minute, second, fraction)
-    return moment, _distance(parts.get("zone"))
-
-
-def _distance(zone: str | None) -> timedelta | None:
-    if not zone:
-        return None
-    if zone in "zZ":
-        return timedelta()
-    digits = zone[1:].replace(":", "")
-    found = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
-    if found > timedelta(hours=18) or int(digits[2:] or 0) > 59:
-        raise ValueError(f"zone {zone}")
-    return -found if zone[0] == "-" else found
-
-
-@lru_cache(maxsize=64)
-def _writer(pattern: str) -> str:
-    parts = []
-    for token in _tokens(pattern):
-        literal = _literal(token)
-        if literal is not None:
-            parts.append(literal.replace("{", "{{").replace("}", "}}"))
-        elif token == "yy":
-            parts.append("{1}")
-        elif token == "MMM":
-            parts.append("{2}")
-        elif token[0] == "S" and len(token) <= _LONGEST_FRACTION:
-            parts.append(f"{{3:.{len(token)}}}")
-        elif token in _WRITTEN:
-            parts.append(_WRITTEN[token])
-        else:
-            raise NoPattern(f"{token} in the pattern {pattern!r}")
-    return "".join(parts)
-
-
-def check_writing(pattern: str) -> None:
-    """Raises NoPattern for a pattern that `write` does not know."""
-    _writer(pattern)
+    """A date and time, and its distance from UTC where the pattern has one. Raises ValueError."""
+    try:
+        return time_patterns.read(text, pattern)
+    except BeyondPython as error:
+        raise Unproven(str(error)) from None
 
 
 def write(moment: datetime, pattern: str) -> str:
-    """The text of a date and time; one without a zone is in UTC.
-
-    >>> write(datetime(2024, 3, 5, 1, 2, 3, 400000), "d.M.yy HH:mm:ss.SSS")
-    '5.3.24 01:02:03.400'
-    """
-    year, month = f"{moment.year % 100:02}", _MONTHS[moment.month - 1]
-    return _writer(pattern).format(moment, year, month, f"{moment.microsecond:06}", _zone(moment))
-
-
-def _zone(moment: datetime) -> str:
-    distance = moment.utcoffset()
-    if not distance:
-        return "Z"
-    if distance.seconds % 60:
-        raise Unproven("a distance from UTC with seconds")
-    return moment.isoformat()[-6:]
+    """The text of a date and time; one without a zone is in UTC."""
+    try:
+        return time_patterns.write(moment, pattern)
+    except BeyondPython as error:
+        raise Unproven(str(error)) from None

@@ -65,9 +65,9 @@ def _check_path(e: Expressions, node: exp.Expr, path: str) -> None:
     3,
     "from_xml(xml, 'a int, …' [, map('option', 'value', …)])",
     "SELECT from_xml('<p><a>1</a></p>', 'a int') AS a",
-    note="By docs/xml.md under Options.spark(). The schema is a literal without maps and binary. Options: mode, "
-    "attributePrefix, valueTag, excludeAttribute, ignoreSurroundingSpaces, ignoreNamespace, nullValue, dateFormat, "
-    "timestampFormat (digits only).",
+    note="By docs/xml.md under Options.spark(). The schema is a literal. Options: mode, columnNameOfCorruptRecord, "
+    "attributePrefix, valueTag, excludeAttribute, ignoreSurroundingSpaces, ignoreNamespace, wildcardColName, "
+    "nullValue, dateFormat, timestampFormat, timestampNTZFormat, timeZone.",
 )
 def _from_xml(e: Expressions, node: exp.Anonymous) -> Typed:
     document = plain_text(e, node.expressions[0], "the first argument of from_xml")

@@ -1,0 +1,79 @@
+"""The known structure of a dataset's documents, kept beside the lake's datasets with every change and its date."""
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from thresher import files, xml
+from thresher.errors import LakeError, UsageError
+from thresher.lake import Lake, parse_name
+from thresher.types import TIMESTAMP
+from thresher.xml.schema import CHANGES
+
+HISTORY = pa.schema([("since", TIMESTAMP), ("run", pa.string()), *CHANGES])
+
+
+@dataclass(frozen=True)
+class Known:
+    """The schema that all loads together have made, and its history.
+
+    `history`: one row per change of a path, oldest first: since (UTC), run, change (new, vanished, changed), path,
+    before, after (types). The first load makes all paths new.
+    """
+
+    schema: xml.Schema
+    history: pa.Table
+
+
+def known(lake: Lake, target: str) -> Known | None:
+    """What earlier loads have learnt of the documents in a dataset; None before the first that found any.
+
+    Raises LakeError for a file that is damaged.
+    """
+    file = file_of(lake, target)
+    if not file.exists():
+        return None
+    try:
+        plain = json.loads(file.read_text("utf-8"))
+        rows = [{**row, "since": datetime.fromisoformat(row["since"])} for row in plain["history"]]
+        return Known(xml.Schema.from_json(plain["schema"]), pa.Table.from_pylist(rows, schema=HISTORY))
+    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise LakeError(
+            f"{target}: its known structure in {file} cannot be read: {error}. Restore the file, or delete it to learn "
+            f"the structure anew."
+        ) from error
+
+
+def remember(lake: Lake, target: str, schema: xml.Schema) -> None:
+    """Make a schema the known structure of a dataset, and add to its history what that changes."""
+    before = known(lake, target)
+    changes = (before.schema if before else xml.Schema()).diff(schema)
+    stamp = {"since": datetime.now(UTC), "run": os.environ.get("THRESHER_RUN_ID", "by hand")}
+    history = [*(before.history.to_pylist() if before else []), *({**stamp, **row} for row in changes.to_pylist())]
+    content = {"schema": schema.to_json(), "history": [_plain(row) for row in history]}
+    files.replace(file_of(lake, target), json.dumps(content, ensure_ascii=False).encode())
+
+
+def file_of(lake: Lake, target: str) -> Path:
+    """Where the known structure of a dataset is kept."""
+    parse_name(target)
+    return lake.path / "_schemas" / f"{target}.json"
+
+
+def require_same_rules(lake: Lake, target: str, schema: xml.Schema, options: xml.Options) -> None:
+    """Raise UsageError where the known schema was learnt by other rules of names and types."""
+    if not schema.options.shapes_like(options):
+        raise UsageError(
+            f"{target}: earlier loads read its documents with the options {schema.options.as_dict()}, this one with "
+            f"{options.as_dict()}; what they learn cannot be joined. Use the same options, or delete "
+            f"{file_of(lake, target)} to learn the structure anew."
+        )
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "since": row["since"].isoformat()}

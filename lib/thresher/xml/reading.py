@@ -1,0 +1,114 @@
+"""Documents → values by the quickest way that gives the right ones: compiled loops, and the reference for the rest."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from thresher.xml.arrays import Part
+from thresher.xml.options import Options
+from thresher.xml.reference import Reference, Row
+from thresher.xml.schema import KEPT, Schema
+from thresher.xml.second_look import plain_texts
+from thresher.xml.validation import violation
+
+if TYPE_CHECKING:
+    from thresher.xml.shredding.shredder import Shred, Shredder
+
+# Python objects exist for this many documents at a time.
+CHUNK = 1_000
+# Loading the compiled loops takes as long as the reference takes for this many bytes.
+QUICK_FROM = 2 << 20
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive documents: the first's row, their values, and by row (from the first) what the reference said."""
+
+    first: int
+    values: pa.StructArray
+    rows: dict[int, Row]
+
+
+class Reader:
+    """Reads documents by a schema; made once, used for any number of columns."""
+
+    def __init__(self, schema: Schema, options: Options) -> None:
+        self.schema = schema
+        self.reference = Reference(schema, options)
+        self.options = self.reference.options
+        self.bytes_seen = 0
+
+    def stretches(self, part: Part, threads: int | None = None) -> Iterator[Stretch]:
+        """The documents of a part, in order, by so many threads (default: one for each processor at hand)."""
+        self.bytes_seen += part.nbytes
+        shredder = self.shredder if self.bytes_seen >= QUICK_FROM and isinstance(part.documents, pa.Array) else None
+        if shredder is None:
+            for first in range(0, len(part), CHUNK):
+                yield self._referred(part, first, min(first + CHUNK, len(part)))
+            return
+        assert isinstance(part.documents, pa.Array)
+        threads = threads or len(os.sched_getaffinity(0))
+        for shred in shredder.read(part.documents, is_text=part.is_text, threads=threads):
+            yield self._completed(shredder, part, shred)
+
+    def _completed(self, shredder: "Shredder", part: Part, shred: "Shred") -> Stretch:
+        """The values of a stretch with those that the loops left: by a second look, and by the reference."""
+        left = {*shred.left.tolist(), *self._invalid(part, shred)}
+        # What an XSD refuses must not be read all the same.
+        looked_at = [] if self.options.xsd else [shred.first + row for row in left]
+        texts, found = plain_texts(part, looked_at, self.options)
+        replaced: dict[int, int] = {}  # by row: the place among all values
+        values = [shred.values]
+        size = len(shred.values)
+        for again in shredder.read(texts.documents, is_text=True, threads=1) if found else []:
+            places = [found[again.first + at] - shred.first for at in range(len(again.values))]
+            skipped = set(again.left.tolist())
+            replaced |= {row: size + at for at, row in enumerate(places) if at not in skipped}
+            values.append(again.values)
+            size += len(again.values)
+        rows = {row: self.reference.row(*part.at(shred.first + row)) for row in sorted(left - replaced.keys())}
+        values.append(pa.array([row.value for row in rows.values()], self.schema.arrow_type))
+        replaced |= {row: size + at for at, row in enumerate(rows)}
+        return Stretch(shred.first, _with_replaced(values, replaced), rows)
+
+    def _invalid(self, part: Part, shred: "Shred") -> list[int]:
+        """The rows that an XSD refuses."""
+        if not self.options.xsd:
+            return []
+        rows = ((row, part.at(shred.first + row)[0]) for row in range(len(shred.values)))
+        return [row for row, found in rows if isinstance(found, bytes) and violation(found, self.options.xsd)]
+
+    @cached_property
+    def shredder(self) -> "Shredder | None":
+        """The compiled loops for this schema, where they can read it."""
+        from thresher.xml.shredding.plan import Plan
+        from thresher.xml.shredding.shredder import Shredder
+
+        plan = Plan.of(self.schema, self.options)
+        return Shredder(plan) if plan else None
+
+    def _referred(self, part: Part, first: int, after: int) -> Stretch:
+        rows = {row - first: self.reference.row(*part.at(row)) for row in range(first, after)}
+        return Stretch(first, pa.array([row.value for row in rows.values()], self.schema.arrow_type), rows)
+
+
+def reader_of(schema: Schema, options: Options) -> Reader:
+    """The reader of a schema and options; kept with the schema, where a copy for another process leaves it behind."""
+    kept: dict[Options, Reader] = schema.__dict__.setdefault(KEPT, {})
+    if options not in kept:
+        kept[options] = Reader(schema, options)
+    return kept[options]
+
+
+def _with_replaced(values: list[pa.StructArray], replaced: dict[int, int]) -> pa.StructArray:
+    """The first values with some of them replaced by others."""
+    if not replaced:
+        return values[0]
+    places = np.arange(len(values[0]))
+    places[list(replaced)] = list(replaced.values())
+    return pa.concat_arrays(values).take(pa.array(places))

@@ -1,0 +1,37 @@
+"""What the compiled loops left, as plain text: behind a DOCTYPE, an encoding or compression there may be nothing hard."""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from thresher.xml.arrays import Part
+from thresher.xml.decoding import Refused, text_of
+from thresher.xml.options import Options
+
+# Fewer are read sooner by the reference.
+WORTH_IT = 8
+
+
+def plain_texts(part: Part, rows: Iterable[int], options: Options) -> tuple[Part, list[int]]:
+    """The texts of those rows that can be decoded, and their rows.
+
+    >>> part = Part(pa.array(["<!DOCTYPE p><p>1</p>".encode("utf-16"), b"\\xff"] * 8), False)
+    >>> texts, found = plain_texts(part, range(16), Options())
+    >>> texts.documents[0].as_py().strip(), found[:3]
+    ('<p>1</p>', [0, 2, 4])
+    """
+    texts: list[str] = []
+    found: list[int] = []
+    rows = list(rows)
+    for row in rows if len(rows) >= WORTH_IT else []:
+        document, is_text = part.at(row)
+        if document is None:
+            continue
+        try:
+            text = text_of(document, options, is_utf8=is_text)
+            text.encode()
+        except (Refused, UnicodeEncodeError):
+            continue
+        texts.append(text)
+        found.append(row)
+    return Part(pa.array(texts, pa.large_string()), True), found

@@ -1,0 +1,308 @@
+"""From the tape to columns: each value is written to its place once, by the rules of its type.
+
+A column of nothing but nulls takes no memory; a value that is not plainly of its type leaves its document to the
+reference.
+"""
+
+from thresher.compiled import compiled, entry
+from thresher.xml.shredding.machine import (
+    copy_bytes,
+    load_byte,
+    load_word,
+    same_bytes,
+    store_byte,
+    store_double,
+    store_float,
+    store_int,
+    store_short,
+    store_word,
+    unsigned_product_high,
+)
+from thresher.xml.shredding.scanning import skip_blanks, trimmed_end
+from thresher.xml.shredding.tables import (
+    DOCUMENT,
+    FROM_ATTRIBUTE,
+    IS_NIL,
+    IS_SPARK,
+    LEFT,
+    NULL_LENGTH,
+    NULL_TEXT,
+    RAW,
+    READ,
+    START,
+    TRIMS,
+    get_name,
+    put_name,
+    setting,
+)
+from thresher.xml.shredding.values import (
+    EXACT_DIGITS,
+    FIRST_DIGITS,
+    NO_DATE,
+    NO_MOMENT,
+    boolean_value,
+    date_value,
+    decode,
+    double_value,
+    moment_value,
+    number_parts,
+)
+
+# --- columns: sixteen words a field
+(
+    TYPE,
+    IS_STRICT,
+    WIDTH,  # bits of a whole number; digits of a decimal
+    SCALE,
+    ROWS,  # in which counter the field's rows are counted
+    ITEMS,  # of an array: in which counter its items are
+    VALIDITY,  # addresses of the buffers, 0 where the column has none
+    VALUES_AT,  # values, or offsets of texts
+    CURSOR,  # where the next text is written
+    TEXTS_AT,
+    DONE,  # rows whose offsets stand
+    FILLED_ROWS,  # rows that are not null
+    LIST_VALIDITY,
+    LIST_OFFSETS,
+    LIST_DONE,
+    LIST_FILLED,
+) = range(16)
+(
+    NESTED,
+    STRING,
+    WHOLE,
+    DOUBLE,
+    FLOAT,
+    DECIMAL,
+    BOOLEAN,
+    DATE,
+    MOMENT,
+    LOCAL_MOMENT,
+    FOREIGN,  # a type or a form that only the reference reads
+) = range(11)
+_TENS = tuple(10**power for power in range(19))
+_TOP = -(1 << 63)  # flips the order of signed words into that of unsigned ones
+
+
+@compiled
+def set_bit(bits: int, row: int) -> None:
+    """Mark a row as valid."""
+    at = bits + (row >> 3)
+    store_byte(at, load_byte(at) | (1 << (row & 7)))
+
+
+@compiled
+def fill_offsets(offsets: int, first: int, last: int, value: int) -> None:
+    """Write an offset for the rows from first to before last."""
+    for row in range(first, last):
+        store_int(offsets + 4 * row, value)
+
+
+@compiled
+def next_row(columns: int, field: int, counters: int) -> int:
+    """The row in which an occurrence of a field stands; a new item where the field is an array."""
+    row = load_word(counters + 8 * get_name(columns, field, ROWS)) - 1
+    items = get_name(columns, field, ITEMS)
+    if items < 0:
+        return row
+    count = load_word(counters + 8 * items)
+    done = get_name(columns, field, LIST_DONE)
+    if row >= done:
+        fill_offsets(get_name(columns, field, LIST_OFFSETS), done, row + 1, count)
+        set_bit(get_name(columns, field, LIST_VALIDITY), row)
+        put_name(columns, field, LIST_DONE, row + 1)
+        put_name(columns, field, LIST_FILLED, get_name(columns, field, LIST_FILLED) + 1)
+    store_word(counters + 8 * items, count + 1)
+    return count
+
+
+@compiled
+def times_ten(high: int, low: int, power: int) -> tuple[int, int]:
+    """A number of 128 bits × 10^power."""
+    while power > 0:
+        step = min(power, 18)
+        ten = _TENS[step]
+        high = high * ten + unsigned_product_high(low, ten)
+        low *= ten
+        power -= step
+    return high, low
+
+
+@compiled
+def write_decimal(address: int, number: int, more: int, count: int, power: int, negative: int) -> None:
+    """Write digits × 10^power as a decimal of 128 bits."""
+    high, low = 0, number
+    if count > FIRST_DIGITS:
+        high, low = times_ten(high, low, count - FIRST_DIGITS)
+        low += more
+        # Whether the sum of two unsigned words has carried.
+        high += 1 if low ^ _TOP < more ^ _TOP else 0
+    high, low = times_ten(high, low, power)
+    if negative:
+        low = -low
+        high = ~high + (1 if low == 0 else 0)
+    store_word(address, low)
+    store_word(address + 8, high)
+
+
+@compiled
+def write_number(columns: int, field: int, kind: int, row: int, address: int, length: int) -> bool:
+    """Write a number of any type; False where it is not plainly one, or does not fit."""
+    is_strict = get_name(columns, field, IS_STRICT)
+    number, more, count, scale, exponent, negative = number_parts(address, length, is_strict)
+    if count < 0:
+        return False
+    place, width = get_name(columns, field, VALUES_AT), get_name(columns, field, WIDTH)
+    if kind == WHOLE:
+        # A point shows in the text alone: `5.` has no digits after it. Nineteen digits may be more than a word holds.
+        if scale or exponent or load_byte(address + length - 1) == 46 or count > FIRST_DIGITS or number < 0:
+            return False
+        limit = 1 << (width - 1)
+        if width < 64 and number >= limit + negative:
+            return False
+        number = -number if negative else number
+        if width == 64:
+            store_word(place + 8 * row, number)
+        elif width == 32:
+            store_int(place + 4 * row, number)
+        elif width == 16:
+            store_short(place + 2 * row, number)
+        else:
+            store_byte(place + row, number)
+        return True
+    if kind == DECIMAL:
+        digits = get_name(columns, field, SCALE)
+        while scale > digits and count < FIRST_DIGITS and number % 10 == 0:
+            number, scale, count = number // 10, scale - 1, count - (1 if number else 0)
+        if exponent or scale > digits or count + digits - scale > width:
+            return False
+        write_decimal(place + 16 * row, number, more, count, digits - scale, negative)
+        return True
+    if is_strict and (count > EXACT_DIGITS or abs(exponent >> 1) >= 285):
+        return False
+    value = double_value(address, length, number, count, scale, exponent, negative)
+    if value != value:
+        return False
+    if kind == DOUBLE:
+        store_double(place + 8 * row, value)
+    else:
+        store_float(place + 4 * row, value)
+    return True
+
+
+@compiled
+def write_moment(columns: int, field: int, kind: int, row: int, address: int, length: int) -> bool:
+    """Write a date or timestamp; False where it is not plainly one."""
+    place, is_strict = get_name(columns, field, VALUES_AT), get_name(columns, field, IS_STRICT)
+    if kind == DATE:
+        days = date_value(address, length)
+        if days != NO_DATE:
+            store_int(place + 4 * row, days)
+        return days != NO_DATE
+    moment, has_zone = moment_value(address, length)
+    if moment == NO_MOMENT and kind == LOCAL_MOMENT:
+        days = date_value(address, length)
+        if days == NO_DATE:
+            return False
+        moment = days * 86_400_000_000
+    if moment == NO_MOMENT or (has_zone and kind == LOCAL_MOMENT) or (is_strict and kind == MOMENT and not has_zone):
+        return False
+    store_word(place + 8 * row, moment)
+    return True
+
+
+@compiled
+def write_scalar(columns: int, field: int, kind: int, row: int, address: int, length: int) -> bool:
+    """Write a value that is no text; False where it is not plainly of its type."""
+    if kind == WHOLE or kind == DECIMAL or kind == DOUBLE or kind == FLOAT:
+        return write_number(columns, field, kind, row, address, length)
+    if kind == BOOLEAN:
+        truth = boolean_value(address, length, get_name(columns, field, IS_STRICT))
+        if truth == 1:
+            set_bit(get_name(columns, field, VALUES_AT), row)
+        return truth >= 0
+    if kind == FOREIGN:
+        return False
+    return write_moment(columns, field, kind, row, address, length)
+
+
+@compiled
+def write_value(
+    settings: int, columns: int, field: int, row: int, flags: int, address: int, length: int, scratch: int
+) -> bool:
+    """Write one value of a field in its row, or leave it null; False where the reference must read the document."""
+    if flags & IS_NIL:
+        return True
+    if flags & RAW:
+        length = decode(scratch, address, length, flags & FROM_ATTRIBUTE)
+        address = scratch
+        if setting(settings, TRIMS):
+            start = skip_blanks(address, address + length)
+            length = trimmed_end(start, address + length) - start
+            address = start
+    null_length = setting(settings, NULL_LENGTH)
+    if length == null_length and same_bytes(address, setting(settings, NULL_TEXT), length):
+        return True
+    kind = get_name(columns, field, TYPE)
+    if kind == STRING:
+        offsets, cursor = get_name(columns, field, VALUES_AT), get_name(columns, field, CURSOR)
+        texts = get_name(columns, field, TEXTS_AT)
+        fill_offsets(offsets, get_name(columns, field, DONE), row + 1, cursor)
+        copy_bytes(texts + cursor, address, length)
+        put_name(columns, field, CURSOR, cursor + length)
+        put_name(columns, field, DONE, row + 1)
+    else:
+        if skip_blanks(address, address + length) == address + length:
+            # Blank text is no value; only Spark's attributes are cast even so.
+            return not (flags & FROM_ATTRIBUTE and setting(settings, IS_SPARK))
+        if not write_scalar(columns, field, kind, row, address, length):
+            return False
+    set_bit(get_name(columns, field, VALIDITY), row)
+    put_name(columns, field, FILLED_ROWS, get_name(columns, field, FILLED_ROWS) + 1)
+    return True
+
+
+@entry
+def fill(settings: int, base: int, columns: int, counters: int, tape: int, end: int, states: int, scratch: int) -> None:
+    """The entries of a tape → columns. `states` gets LEFT for a document with a value that is for the reference."""
+    document = 0
+    while tape < end:
+        word, span = load_word(tape), load_word(tape + 8)
+        kind, field = word & 15, word >> 8
+        tape += 16
+        if kind == DOCUMENT:
+            document = load_word(counters)
+            store_word(counters, document + 1)
+            if span == READ:
+                set_bit(get_name(columns, 0, VALIDITY), document)
+                put_name(columns, 0, FILLED_ROWS, get_name(columns, 0, FILLED_ROWS) + 1)
+            continue
+        row = next_row(columns, field, counters)
+        if kind == START:
+            set_bit(get_name(columns, field, VALIDITY), row)
+            put_name(columns, field, FILLED_ROWS, get_name(columns, field, FILLED_ROWS) + 1)
+        elif not write_value(settings, columns, field, row, word, base + (span >> 32), span & 0xFFFFFFFF, scratch):
+            store_word(states + 8 * document, LEFT)
+
+
+@entry
+def finish(columns: int, fields: int, counters: int) -> None:
+    """Write the offsets after the last value of every column."""
+    for field in range(fields):
+        items = get_name(columns, field, ITEMS)
+        if items >= 0 and get_name(columns, field, LIST_OFFSETS):
+            rows = load_word(counters + 8 * get_name(columns, field, ROWS))
+            fill_offsets(
+                get_name(columns, field, LIST_OFFSETS),
+                get_name(columns, field, LIST_DONE),
+                rows + 1,
+                load_word(counters + 8 * items),
+            )
+        if get_name(columns, field, TYPE) == STRING and get_name(columns, field, VALUES_AT):
+            rows = load_word(counters + 8 * (items if items >= 0 else get_name(columns, field, ROWS)))
+            fill_offsets(
+                get_name(columns, field, VALUES_AT),
+                get_name(columns, field, DONE),
+                rows + 1,
+                get_name(columns, field, CURSOR),
+            )

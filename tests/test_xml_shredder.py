@@ -1,0 +1,243 @@
+"""The compiled loops read what is plain exactly as the reference does, and leave everything else to it."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thresher import xml
+from thresher.xml.discovery import Discovery
+from thresher.xml.reading import Reader
+from thresher.xml.shredding.plan import Plan
+from thresher.xml.shredding.shredder import Shredder
+
+few = settings(max_examples=60, deadline=None, derandomize=True)
+
+OPTIONS = [
+    xml.Options(),
+    xml.Options(ignore_surrounding_spaces=False),
+    xml.Options(ignore_namespace=True),
+    xml.Options(null_value="7", attribute_prefix="@", prefers_decimal=False),
+    xml.Options(exclude_attribute=True, infer_types=False, max_depth=3, max_nodes=12),
+    xml.Options.spark(),
+    xml.Options.spark(ignore_surrounding_spaces=False, null_value="", prefers_decimal=True),
+    xml.Options.spark(ignore_namespace=True, exclude_attribute=True),
+]
+
+
+def shredded(documents: Sequence[Any], schema: xml.Schema, options: xml.Options) -> tuple[list[Any], set[int]]:
+    """What the compiled loops alone give, and the rows that they leave."""
+    plan = Plan.of(schema, options)
+    if plan is None:
+        return [None] * len(documents), set(range(len(documents)))
+    is_text = isinstance(documents[0], str)
+    array = pa.array(documents, pa.string() if is_text else pa.binary())
+    values, left = [], set()
+    for shred in Shredder(plan).read(array, is_text=is_text, threads=1):
+        shred.values.validate(full=True)
+        left |= {shred.first + int(row) for row in shred.left}
+        values += shred.values.to_pylist()
+    return values, left
+
+
+def read_alike(documents: Sequence[Any], schema: xml.Schema, options: xml.Options) -> set[int]:
+    """The rows that the loops leave; all others must be the reference's."""
+    reader = Reader(schema, options)
+    values, left = shredded(documents, schema, reader.options)
+    for row, document in enumerate(documents):
+        content = document.encode() if isinstance(document, str) else document
+        expected = reader.reference.row(content, isinstance(document, str))
+        if row in left:
+            continue
+        assert expected.errors == [], document
+        assert expected.rescued is None, document
+        assert pa.array([values[row]], schema.arrow_type).equals(pa.array([expected.value], schema.arrow_type)), (
+            document
+        )
+    return left
+
+
+texts = st.one_of(
+    st.sampled_from(
+        ["", " ", "7", "-3", "007", "+5", "7.5", "7.50", "0.05", "-0", "-0.0", "1e5", "1E-7", "5.", ".5", "1,5"]
+    ),
+    st.sampled_from(["12345678901234567890", "9223372036854775807", "-9223372036854775808", "9" * 38, "0." + "1" * 37]),
+    st.sampled_from(
+        ["0.1234567890123456", "1e300", "1e-300", "4.35", "true", "True", "1", "NaN", " x ", "\n\t y", "é", "1d"]
+    ),
+    st.sampled_from(["2024-01-31", "2024-02-30", "0001-01-01", "2024-01-31T10:00:00Z", "2024-01-31 10:00"]),
+    st.sampled_from(["2024-01-31T10:00:00.1234567", "2024-01-31T10:00:00.1230000Z", "2024-01-31T23:59:59-05:30"]),
+    st.text(
+        st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"), max_size=6
+    ),
+    st.integers().map(str),
+    st.decimals(allow_nan=False, allow_infinity=False).map(str),
+)
+marks = st.sampled_from(
+    ["<!-- c -->", "<?pi x?>", "<![CDATA[ <x> ]]>", "<![CDATA[]]>", "&amp;", "&#233;", "&#x20;", "\r\n", "\n  "]
+)
+names = st.sampled_from(
+    ["a", "A", "b", "_a", "_VALUE", "n:b", "m:b", "ä", "quite-a-long.name", "quite-a-long.name-for-all"]
+)
+attribute_names = st.sampled_from(["a", "A", "id", "n:b", "m:b", "xmlns:n", "xmlns", "xsi:nil", "VALUE"])
+values = st.one_of(texts.map(quoteattr), st.sampled_from(["'true'", "'&lt;&#10;'", '"a\tb"', "'1'"]))
+
+
+@st.composite
+def elements(draw: st.DrawFn, depth: int = 0) -> str:
+    """An element as text, mostly well-formed."""
+    name = draw(names)
+    pairs = draw(st.dictionaries(attribute_names, values, max_size=2))
+    written = "".join(f"{draw(st.sampled_from([' ', '  ', chr(10)]))}{key}={value}" for key, value in pairs.items())
+    inside = st.one_of(texts.map(escape), marks, elements(depth + 1)) if depth < 4 else texts.map(escape)
+    content = "".join(draw(st.lists(inside, max_size=4 if depth else 6)))
+    if not content and draw(st.booleans()):
+        return f"<{name}{written}/>"
+    return f"<{name}{written}>{content}</{name}{draw(st.sampled_from(['', ' ']))}>"
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> str:
+    """A document as text, mostly well-formed."""
+    before = draw(
+        st.sampled_from(["", "<?xml version='1.0'?>", "<!-- c -->\n", '<?xml version="1.0" encoding="UTF-8"?>\n'])
+    )
+    return before + draw(elements()) + draw(st.sampled_from(["", "\n", "<!-- c -->"]))
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=range(len(OPTIONS)))
+@few
+@given(roots=st.lists(documents(), min_size=1, max_size=5), others=st.lists(documents(), max_size=3))
+def test_generated_documents(options: xml.Options, roots: list[str], others: list[str]) -> None:
+    """`others` shape the schema, too, or are the only ones that do."""
+    for schema in (xml.discover([*roots, *others], options), xml.discover(others, options)):
+        if schema.arrow_type.num_fields:
+            read_alike(roots, schema, schema.options)
+            read_alike([root.encode() for root in roots], schema, schema.options)
+
+
+DECLARED = (
+    "a int, b array<decimal(38,5)>, _a string, _id bigint, _VALUE array<string>, `n:b` struct<_VALUE: timestamp, _a: boolean>,"
+    " `m:b` array<struct<_VALUE: double, a: date, b: array<smallint>>>, `quite-a-long.name` float, ä timestamp_ntz"
+)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=range(len(OPTIONS)))
+@few
+@given(roots=st.lists(documents(), min_size=1, max_size=5))
+def test_declared_types(options: xml.Options, roots: list[str]) -> None:
+    schema = xml.Schema.from_ddl(DECLARED, options)
+
+    read_alike(roots, schema, options)
+
+
+PLAIN = [
+    "<p id='7'><a>x</a><a/><b>1.5</b><c k='1'>t</c></p>",
+    '<?xml version="1.0" encoding="utf-8" standalone="yes"?>\n<p id="8">\r\n  <a>x &amp; y</a>\r\n  <b>2</b>\r\n</p>\n',
+    "<!-- c --><?pi x?><p>  <a><![CDATA[<z>]]></a><!-- d --><b>17.25</b><c k='2'/></p><!-- e -->",
+    "<p id='&#57;'><a> spaces </a><a>ü€😀</a><c>u</c></p>",
+    "<p><d><e>2024-01-31</e></d><d/><f>true</f><g>12345678901234567890123</g><h>2024-01-31T10:00:00+02:00</h></p>",
+]
+
+
+def test_plain_documents_are_not_left_to_the_reference() -> None:
+    schema = xml.discover(PLAIN)
+
+    assert read_alike(PLAIN, schema, schema.options) == set()
+    assert read_alike([text.encode() for text in PLAIN], schema, schema.options) == set()
+
+
+def test_every_mutation_of_plain_documents() -> None:
+    """Bytes replaced, removed, doubled and moved: what the loops accept is what the reference accepts."""
+    chosen = random.Random(4)
+    schema = xml.discover(PLAIN)
+    spark = xml.discover(PLAIN, xml.Options.spark())
+    pieces = [
+        b"<",
+        b">",
+        b"/",
+        b"&",
+        b";",
+        b'"',
+        b"'",
+        b"=",
+        b" ",
+        b"]]>",
+        b"<!--",
+        b"-->",
+        b"<a>",
+        b"</a>",
+        b"\x00",
+        b"\xff",
+    ]
+    pieces += [
+        b"\xc3",
+        b"\xef\xbf\xbf",
+        b"\xed\xa0\x80",
+        b"<?",
+        b"?>",
+        b"<![CDATA[",
+        b":",
+        b"1",
+        b"-",
+        b"\r",
+        b"&#0;",
+        b"xml",
+    ]
+    mutated = []
+    for _ in range(4000):
+        content = bytearray(chosen.choice(PLAIN).encode())
+        for _ in range(chosen.randint(1, 3)):
+            at = chosen.randrange(len(content))
+            content[at : at + chosen.choice([0, 0, 1, 1, 3])] = chosen.choice(pieces)
+        mutated.append(bytes(content))
+
+    left = read_alike(mutated, schema, schema.options)
+    read_alike(mutated, spark, spark.options)
+
+    assert 100 < len(left) < 4000
+
+
+def learnt(documents: Sequence[Any], options: xml.Options) -> tuple[xml.Schema, int]:
+    """What the compiled loops alone learn, with the reference for what they leave; and how much that is."""
+    discovery = Discovery(options)
+    is_text = isinstance(documents[0], str)
+    array = pa.array(documents, pa.string() if is_text else pa.binary())
+    left = [row for rows in discovery.discoverer.learn(array, is_text=is_text, threads=1) for row in rows]
+    for row in left:
+        discovery.observe(documents[row], is_text)
+    return discovery.schema(), len(left)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=range(len(OPTIONS)))
+@few
+@given(roots=st.lists(documents(), min_size=1, max_size=6))
+def test_discovery_of_generated_documents(options: xml.Options, roots: list[str]) -> None:
+    expected = xml.discover(roots, options)
+
+    for given_documents in (roots, [root.encode() for root in roots]):
+        schema, _ = learnt(given_documents, options)
+
+        assert schema.to_json() == expected.to_json()
+        assert schema.paths == expected.paths
+
+
+def test_discovery_of_many_documents_in_threads() -> None:
+    documents = [
+        f"<p n='{row}'><a>{row % 7 / 2}</a><B{row % 300}><d>2024-01-{row % 31 + 1:02d}</d></B{row % 300}>"
+        f"{'<straße>x</straße>' * (row % 3)}<t>{'y' * (row % 70)} {row}</t></p>"
+        for row in range(20_000)
+    ]
+
+    quick, slow = Discovery(xml.Options()), Discovery(xml.Options())
+    array = pa.array(documents)
+    assert [list(rows) for rows in quick.discoverer.learn(array, is_text=True, threads=2) if rows] == []
+    for document in documents:
+        slow.observe(document, True)
+
+    assert quick.schema().to_json() == slow.schema().to_json()
