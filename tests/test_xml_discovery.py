@@ -248,7 +248,10 @@ def test_a_sample_is_learnt_only_when_asked() -> None:
 
 
 def test_spark_makes_room_for_records_that_it_cannot_read() -> None:
-    assert xml.discover(["<p>", "<p><a>1</a></p>"], xml.Options.spark()).ddl == "struct<_corrupt_record: string, a: bigint>"
+    assert (
+        xml.discover(["<p>", "<p><a>1</a></p>"], xml.Options.spark()).ddl
+        == "struct<_corrupt_record: string, a: bigint>"
+    )
     assert xml.discover(["<p>"], xml.Options.spark(mode="DROPMALFORMED")).ddl == "struct<>"
     with pytest.raises(DataError, match="a document cannot be read: the document ends too early"):
         xml.discover(["<p>"], xml.Options.spark(mode="FAILFAST"))

@@ -122,7 +122,8 @@ def test_generated_documents(options: xml.Options, roots: list[str], others: lis
 
 
 DECLARED = (
-    "a int, b array<decimal(38,5)>, _a string, _id bigint, _VALUE array<string>, `n:b` struct<_VALUE: timestamp, _a: boolean>,"
+    "a int, b array<decimal(38,5)>, _a string, _id bigint, _VALUE array<string>,"
+    " `n:b` struct<_VALUE: timestamp, _a: boolean>,"
     " `m:b` array<struct<_VALUE: double, a: date, b: array<smallint>>>, `quite-a-long.name` float, ä timestamp_ntz"
 )
 

@@ -110,6 +110,49 @@ class EmbeddedFrame(Frame):
         )
 
 
+class MappedFrame(EmbeddedFrame):
+    """Rows that a function makes of a frame's batches: streamed to whoever reads them; a query keeps them first."""
+
+    def __init__(
+        self,
+        engine: "EmbeddedEngine",
+        source: EmbeddedFrame,
+        function: BatchFunction,
+        schema: pa.Schema,
+        rows_per_call: int,
+    ):
+        self.engine = engine
+        self.source = source
+        self.function = function
+        self.rows_per_call = rows_per_call
+        self.text = "computing rows"
+        self._schema = schema
+        self._keeping = threading.Lock()
+        self._kept: EmbeddedFrame | None = None
+
+    @property
+    def kept(self) -> EmbeddedFrame:
+        """The rows in a table, made once."""
+        with self._keeping:
+            if self._kept is None:
+                self._kept = self.engine.stage(self)
+            return self._kept
+
+    @property
+    def query(self) -> str:  # type: ignore[override]
+        return self.kept.query
+
+    @property
+    def inputs(self) -> "Mapping[str, EmbeddedFrame | pa.Table | Any]":  # type: ignore[override]
+        return self.kept.inputs
+
+    def batches_of(self, rows: int) -> pa.RecordBatchReader:
+        if self._kept is not None:
+            return self._kept.batches_of(rows)
+        batches = self.source.batches_of(self.rows_per_call)
+        return pa.RecordBatchReader.from_batches(self._schema, _in_threads(batches, self.function))
+
+
 class EmbeddedEngine:
     """See `thresher.engines.Engine`."""
 
@@ -180,8 +223,7 @@ class EmbeddedEngine:
     def map_batches(
         self, frame: Frame, function: BatchFunction, schema: pa.Schema, *, rows_per_call: int | None = None
     ) -> EmbeddedFrame:
-        batches = self._taken_over(frame).batches_of(rows_per_call or ROWS_PER_BATCH)
-        return self._staged(pa.RecordBatchReader.from_batches(schema, _in_threads(batches, function)))
+        return MappedFrame(self, self._taken_over(frame), function, schema, rows_per_call or ROWS_PER_BATCH)
 
     def read(self, table: Path, version: int | None = None) -> EmbeddedFrame:
         return self._frame_of(DeltaTable(table, version=version).to_pyarrow_dataset())
@@ -240,7 +282,7 @@ def _drop(connection: duckdb.DuckDBPyConnection, name: str) -> None:
 
 def _in_threads(batches: pa.RecordBatchReader, function: BatchFunction) -> Iterator[pa.RecordBatch]:
     """Batches through the function on all cores, in order, with few of them in memory at a time."""
-    workers = os.cpu_count() or 2
+    workers = len(os.sched_getaffinity(0))
     running: deque[Any] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for batch in batches:

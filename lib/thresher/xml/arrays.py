@@ -14,6 +14,25 @@ TEXTS = (pa.string(), pa.large_string(), pa.string_view())
 BLOBS = (pa.binary(), pa.large_binary(), pa.binary_view())
 
 
+class Effort:
+    """Whether so many documents are to come that loading and preparing the compiled loops pays.
+
+    Loading them takes as long as the reference takes for 2 MiB, preparing them for a schema as for a quarter of that.
+    """
+
+    loading, preparing = 2 << 20, 1 << 19
+    in_process = 0  # bytes seen by all
+
+    def __init__(self) -> None:
+        self.own = 0
+
+    def pays(self, part: "Part") -> bool:
+        """Count some documents."""
+        self.own += part.nbytes
+        Effort.in_process += part.nbytes
+        return Effort.in_process >= self.loading and self.own >= self.preparing
+
+
 @dataclass(frozen=True)
 class Part:
     """Some of the documents, in order: as an array, or as they are where no array holds them.

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from thresher.errors import DataError, MissingColumns, UsageError
 from thresher.frame import Frame
-from thresher.xml.arrays import Documents, Part, parts
+from thresher.xml.arrays import Documents, Effort, Part, parts
 from thresher.xml.decoding import Refused, is_blank
 from thresher.xml.document import CutShort, read
 from thresher.xml.options import Options
@@ -22,8 +22,8 @@ from thresher.xml.structure import TEXT, Node, fold
 if TYPE_CHECKING:
     from thresher.xml.shredding.learner import Discoverer
 
-# Loading the compiled loops takes as long as the reference takes for this many bytes.
-QUICK_FROM = 2 << 20
+# Documents may be large: few of them are in memory at a time.
+ROWS_PER_CALL = 2_048
 
 
 def discover(documents: Documents, options: Options | None = None, *, threads: int | None = None) -> Schema:
@@ -49,15 +49,14 @@ class Discovery:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.root = Node()  # what the reference has seen
-        self.bytes_seen = 0
+        self.effort = Effort()
         self.documents_seen = 0
         self.rows_seen = 0
 
     def learn(self, part: Part, threads: int | None = None) -> None:
         """Learn from more documents, by so many threads (default: one for each processor at hand)."""
         part = self._sampled(part)
-        self.bytes_seen += part.nbytes
-        is_quick = self.bytes_seen >= QUICK_FROM and not _needs_reference(self.options)
+        is_quick = self.effort.pays(part) and not _needs_reference(self.options)
         if not is_quick or not isinstance(part.documents, pa.Array):
             for row in range(len(part)):
                 self.observe(*part.at(row))
@@ -127,7 +126,9 @@ def discover_column(frame: Frame, column: str, options: Options | None = None) -
     options = options or Options()
     require_documents(frame, column)
     function = partial(_discover_batches, column=column, options=options)
-    partials = frame.engine.map_batches(frame, function, pa.schema([("schema", pa.string())]))
+    partials = frame.engine.map_batches(
+        frame, function, pa.schema([("schema", pa.string())]), rows_per_call=ROWS_PER_CALL
+    )
     seen = Node()
     for batch in partials.batches():
         for text in batch.column(0).to_pylist():
@@ -139,7 +140,7 @@ def _discover_batches(batches: Iterator[pa.RecordBatch], *, column: str, options
     discovery = Discovery(options)
     for batch in batches:
         for part in parts(batch.column(column)):
-            discovery.learn(part)
+            discovery.learn(part, threads=1)
     # The text of an XSD need not travel back.
     found = replace(discovery.schema(), options=replace(options, xsd=()))
     yield pa.RecordBatch.from_pydict({"schema": pa.array([found.to_json()], pa.string())})

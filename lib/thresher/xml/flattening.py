@@ -9,7 +9,7 @@ import pyarrow as pa
 from thresher.errors import SchemaMismatch, UsageError
 from thresher.frame import Frame
 from thresher.types import canonical
-from thresher.xml.discovery import require_documents
+from thresher.xml.discovery import ROWS_PER_CALL, require_documents
 from thresher.xml.options import Options
 from thresher.xml.parsing import ERROR, parse
 from thresher.xml.schema import Schema
@@ -27,8 +27,9 @@ def flatten(frame: Frame, column: str, schema: Schema, options: Options | None =
     """
     require_documents(frame, column)
     shape = flat_schema(frame.schema, column, schema)
-    function = partial(flatten_batches, column=column, schema=schema, options=options, shape=shape)
-    return frame.engine.map_batches(frame, function, shape)
+    # The engine has a thread for each processor already.
+    function = partial(flatten_batches, column=column, schema=schema, options=options, shape=shape, threads=1)
+    return frame.engine.map_batches(frame, function, shape, rows_per_call=ROWS_PER_CALL)
 
 
 def flat_schema(rows: pa.Schema, column: str, schema: Schema) -> pa.Schema:
@@ -52,11 +53,12 @@ def flatten_batches(
     schema: Schema,
     options: Options | None = None,
     shape: pa.Schema | None = None,
+    threads: int | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """`flatten` for a stream of batches, such as `Source.batches()`; `shape` is what `flat_schema` gave, if at hand."""
     for batch in batches:
         shape = shape or flat_schema(batch.schema, column, schema)
-        parsed = parse(batch.column(column), schema, options)
+        parsed = parse(batch.column(column), schema, options, threads=threads)
         columns = [
             parsed.values if name == column else values
             for name, values in zip(batch.schema.names, batch.columns, strict=True)

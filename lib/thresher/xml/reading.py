@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from thresher.xml.arrays import Part
+from thresher.xml.arrays import Effort, Part
 from thresher.xml.options import Options
 from thresher.xml.reference import Reference, Row
 from thresher.xml.schema import KEPT, Schema
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 # Python objects exist for this many documents at a time.
 CHUNK = 1_000
-# Loading the compiled loops takes as long as the reference takes for this many bytes.
-QUICK_FROM = 2 << 20
 
 
 @dataclass(frozen=True)
@@ -41,12 +39,11 @@ class Reader:
         self.schema = schema
         self.reference = Reference(schema, options)
         self.options = self.reference.options
-        self.bytes_seen = 0
+        self.effort = Effort()
 
     def stretches(self, part: Part, threads: int | None = None) -> Iterator[Stretch]:
         """The documents of a part, in order, by so many threads (default: one for each processor at hand)."""
-        self.bytes_seen += part.nbytes
-        shredder = self.shredder if self.bytes_seen >= QUICK_FROM and isinstance(part.documents, pa.Array) else None
+        shredder = self.shredder if self.effort.pays(part) and isinstance(part.documents, pa.Array) else None
         if shredder is None:
             for first in range(0, len(part), CHUNK):
                 yield self._referred(part, first, min(first + CHUNK, len(part)))

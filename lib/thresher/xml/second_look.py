@@ -1,4 +1,4 @@
-"""What the compiled loops left, as plain text: behind a DOCTYPE, an encoding or compression there may be nothing hard."""
+"""What the compiled loops left, as plain text: behind a DOCTYPE, an encoding or gzip there may be nothing hard."""
 
 from collections.abc import Iterable
 

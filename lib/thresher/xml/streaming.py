@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from thresher.errors import MissingColumns
 from thresher.types import unused
-from thresher.xml.discovery import discover
+from thresher.xml.arrays import parts
+from thresher.xml.discovery import Discovery
 from thresher.xml.layout import ROW_KEY, table_layout
 from thresher.xml.options import Options
 from thresher.xml.parsing import ERROR, parse
@@ -31,11 +32,11 @@ def discover_batches(batches: Iterable[pa.RecordBatch], column: str, options: Op
     >>> discover_batches([batch.slice(0, 1), batch.slice(1)], "doc").ddl
     'struct<p: decimal(2,1)>'
     """
-    options = options or Options()
-    schema = Schema(options)
+    discovery = Discovery(options or Options())
     for batch in batches:
-        schema = schema.merge(discover(batch.column(column), options))
-    return schema
+        for part in parts(batch.column(column)):
+            discovery.learn(part)
+    return discovery.schema()
 
 
 def side_tables(schema: Schema, options: Options | None = None) -> dict[str, pa.Schema]:

@@ -1,10 +1,12 @@
-"""Documents on Arrow buffers → values, in compiled loops without trees or objects: the quick way of `parse` and `discover`.
+"""Documents on Arrow buffers → values, in compiled loops without trees or objects: the quick way to parse and discover.
 
 tables   the words that the loops share           machine    memory and vector instructions
 scanning what stands between tags                 naming     names → fields
 walking  documents → tape                         values     bytes → numbers, dates, texts
 filling  tape → columns                           arena      columns → Arrow, in one block of memory
 plan     schema → tables                          shredder   stretches of rows, in threads
+voting   texts → votes                            learning   tape → what was seen of every field
+learner  stretches of rows → structure
 
 Whatever is not plain is left to the reference (document.py, building.py), document by document.
 """

@@ -12,14 +12,14 @@ from thresher.xml.shredding.filling import (
     DATE,
     DECIMAL,
     DONE,
-    FILLED_ROWS,
     FLOAT,
     ITEMS,
     LIST_DONE,
-    LIST_FILLED,
+    LIST_NULLS,
     LIST_OFFSETS,
     LIST_VALIDITY,
     NESTED,
+    NULLS,
     ROWS,
     STRING,
     TEXTS_AT,
@@ -55,51 +55,57 @@ def _value_bytes(kind: int, width: int, rows: int) -> int:
     return rows * (16 if kind == DECIMAL else 8)
 
 
-@entry
-def lay_out(columns: int, fields: int, count: int, room: int, documents: int, at: int) -> tuple[int, int]:
-    """Give every column with values its places from an address on: where zeros must end, and where all ends.
+@compiled
+def _forget(columns: int, field: int) -> None:
+    for what in (
+        VALIDITY,
+        VALUES_AT,
+        CURSOR,
+        TEXTS_AT,
+        DONE,
+        NULLS,
+        LIST_VALIDITY,
+        LIST_OFFSETS,
+        LIST_DONE,
+        LIST_NULLS,
+    ):
+        put_name(columns, field, what, 0)
 
-    First what must be zero (validity, values), then offsets and texts. `room` gets the most rows of every counter.
+
+@entry
+def lay_out(columns: int, fields: int, count: int, room: int, documents: int, at: int) -> tuple[int, int, int]:
+    """Give every column with values its places from an address on: where zeros, where ones and where all must end.
+
+    First numbers, zero; then validity, all ones; then offsets and texts. `room` gets the most rows of every counter.
     """
     store_word(room, documents)
     for field in range(count):
+        _forget(columns, field)
         items = get_name(columns, field, ITEMS)
         if items >= 0:
             store_word(room + 8 * items, get(fields, field, VALUES))
     for field in range(count):
-        for word in (
-            VALIDITY,
-            VALUES_AT,
-            CURSOR,
-            TEXTS_AT,
-            DONE,
-            FILLED_ROWS,
-            LIST_VALIDITY,
-            LIST_OFFSETS,
-            LIST_DONE,
-            LIST_FILLED,
-        ):
-            put_name(columns, field, word, 0)
+        kind, items = get_name(columns, field, TYPE), get_name(columns, field, ITEMS)
+        if get(fields, field, VALUES) and kind != STRING and kind != NESTED:
+            rows = load_word(room + 8 * (items if items >= 0 else get_name(columns, field, ROWS)))
+            put_name(columns, field, VALUES_AT, at)
+            at = _aligned(at + _value_bytes(kind, get_name(columns, field, WIDTH), rows))
+    zeros = at
+    for field in range(count):
         if get(fields, field, VALUES) == 0 and field:
             continue
-        rows = load_word(room + 8 * get_name(columns, field, ROWS))
-        items = get_name(columns, field, ITEMS)
+        rows, items = load_word(room + 8 * get_name(columns, field, ROWS)), get_name(columns, field, ITEMS)
         if items >= 0:
             put_name(columns, field, LIST_VALIDITY, at)
             at = _aligned(at + ((rows + 7) >> 3))
             rows = load_word(room + 8 * items)
         put_name(columns, field, VALIDITY, at)
         at = _aligned(at + ((rows + 7) >> 3))
-        kind = get_name(columns, field, TYPE)
-        if kind != STRING and kind != NESTED:
-            put_name(columns, field, VALUES_AT, at)
-            at = _aligned(at + _value_bytes(kind, get_name(columns, field, WIDTH), rows))
-    zeros = at
+    ones = at
     for field in range(count):
         if get(fields, field, VALUES) == 0:
             continue
-        rows = load_word(room + 8 * get_name(columns, field, ROWS))
-        items = get_name(columns, field, ITEMS)
+        rows, items = load_word(room + 8 * get_name(columns, field, ROWS)), get_name(columns, field, ITEMS)
         if items >= 0:
             put_name(columns, field, LIST_OFFSETS, at)
             at = _aligned(at + 4 * (rows + 1))
@@ -109,7 +115,7 @@ def lay_out(columns: int, fields: int, count: int, room: int, documents: int, at
             at = _aligned(at + 4 * (rows + 1))
             put_name(columns, field, TEXTS_AT, at)
             at = _aligned(at + get(fields, field, BYTES) + 32)
-    return zeros, at
+    return zeros, ones, at
 
 
 @compiled
@@ -120,9 +126,9 @@ def _place(buffers: int, address: int, size: int, body: int) -> int:
 
 
 @compiled
-def _bits(buffers: int, address: int, rows: int, filled: int, body: int) -> int:
+def _bits(buffers: int, address: int, rows: int, nulls: int, body: int) -> int:
     """A validity buffer; none where nothing is null."""
-    size = 0 if rows == filled else (rows + 7) >> 3
+    size = (rows + 7) >> 3 if nulls else 0
     return _place(buffers, address, size, body)
 
 
@@ -136,21 +142,20 @@ def describe(columns: int, fields: int, count: int, counters: int, body: int, no
         items = get_name(columns, field, ITEMS)
         has_values = get(fields, field, VALUES) > 0 or field == 0
         if items >= 0:
-            filled = get_name(columns, field, LIST_FILLED)
+            nulls = get_name(columns, field, LIST_NULLS) if has_values else rows
             store_word(nodes, rows)
-            store_word(nodes + 8, rows - filled)
+            store_word(nodes + 8, nulls)
             nodes += 16
-            buffers = _bits(
-                buffers, get_name(columns, field, LIST_VALIDITY) if has_values else body, rows, filled, body
-            )
+            address = get_name(columns, field, LIST_VALIDITY) if has_values else body
+            buffers = _bits(buffers, address, rows, nulls, body)
             address = get_name(columns, field, LIST_OFFSETS) if has_values else body
             buffers = _place(buffers, address, 4 * (rows + 1), body)
             rows = load_word(counters + 8 * items)
-        filled = get_name(columns, field, FILLED_ROWS)
+        nulls = get_name(columns, field, NULLS) if has_values else rows
         store_word(nodes, rows)
-        store_word(nodes + 8, rows - filled)
+        store_word(nodes + 8, nulls)
         nodes += 16
-        buffers = _bits(buffers, get_name(columns, field, VALIDITY) if has_values else body, rows, filled, body)
+        buffers = _bits(buffers, get_name(columns, field, VALIDITY) if has_values else body, rows, nulls, body)
         kind = get_name(columns, field, TYPE)
         if kind == NESTED:
             continue

@@ -6,6 +6,8 @@ reference.
 
 from thresher.compiled import compiled, entry
 from thresher.xml.shredding.machine import (
+    BLOCK,
+    copy_block,
     copy_bytes,
     load_byte,
     load_word,
@@ -31,6 +33,8 @@ from thresher.xml.shredding.tables import (
     READ,
     START,
     TRIMS,
+    VALUES,
+    get,
     get_name,
     put_name,
     setting,
@@ -60,12 +64,12 @@ from thresher.xml.shredding.values import (
     VALUES_AT,  # values, or offsets of texts
     CURSOR,  # where the next text is written
     TEXTS_AT,
-    DONE,  # rows whose offsets stand
-    FILLED_ROWS,  # rows that are not null
+    DONE,  # rows that are written: up to the last that is not null
+    NULLS,  # rows among them that are null
     LIST_VALIDITY,
     LIST_OFFSETS,
     LIST_DONE,
-    LIST_FILLED,
+    LIST_NULLS,
 ) = range(16)
 (
     NESTED,
@@ -92,10 +96,50 @@ def set_bit(bits: int, row: int) -> None:
 
 
 @compiled
+def clear_bits(bits: int, first: int, last: int) -> None:
+    """Mark the rows from first to before last as null."""
+    while first < last and first & 7:
+        store_byte(bits + (first >> 3), load_byte(bits + (first >> 3)) & ~(1 << (first & 7)))
+        first += 1
+    while first + 8 <= last:
+        store_byte(bits + (first >> 3), 0)
+        first += 8
+    while first < last:
+        store_byte(bits + (first >> 3), load_byte(bits + (first >> 3)) & ~(1 << (first & 7)))
+        first += 1
+
+
+@compiled
 def fill_offsets(offsets: int, first: int, last: int, value: int) -> None:
     """Write an offset for the rows from first to before last."""
     for row in range(first, last):
         store_int(offsets + 4 * row, value)
+
+
+@compiled
+def skip_rows(columns: int, field: int, done: int, row: int) -> None:
+    """Leave the rows between the last written one and another null."""
+    clear_bits(get_name(columns, field, VALIDITY), done, row)
+    put_name(columns, field, NULLS, get_name(columns, field, NULLS) + row - done)
+    if get_name(columns, field, TYPE) == STRING:
+        fill_offsets(get_name(columns, field, VALUES_AT), done, row, get_name(columns, field, CURSOR))
+
+
+@compiled
+def stands(columns: int, field: int, row: int) -> None:
+    """A row is not null."""
+    done = get_name(columns, field, DONE)
+    if done != row:
+        skip_rows(columns, field, done, row)
+    put_name(columns, field, DONE, row + 1)
+
+
+@compiled
+def skip_lists(columns: int, field: int, done: int, row: int, count: int) -> None:
+    """Leave the lists between the last written one and another null; its first item will be number `count`."""
+    clear_bits(get_name(columns, field, LIST_VALIDITY), done, row)
+    put_name(columns, field, LIST_NULLS, get_name(columns, field, LIST_NULLS) + row - done)
+    fill_offsets(get_name(columns, field, LIST_OFFSETS), done, row, count)
 
 
 @compiled
@@ -108,12 +152,25 @@ def next_row(columns: int, field: int, counters: int) -> int:
     count = load_word(counters + 8 * items)
     done = get_name(columns, field, LIST_DONE)
     if row >= done:
-        fill_offsets(get_name(columns, field, LIST_OFFSETS), done, row + 1, count)
-        set_bit(get_name(columns, field, LIST_VALIDITY), row)
+        if row > done:
+            skip_lists(columns, field, done, row, count)
+        store_int(get_name(columns, field, LIST_OFFSETS) + 4 * row, count)
         put_name(columns, field, LIST_DONE, row + 1)
-        put_name(columns, field, LIST_FILLED, get_name(columns, field, LIST_FILLED) + 1)
     store_word(counters + 8 * items, count + 1)
     return count
+
+
+@compiled
+def write_text(columns: int, field: int, row: int, address: int, length: int) -> None:
+    """Write a text."""
+    stands(columns, field, row)
+    cursor = get_name(columns, field, CURSOR)
+    store_int(get_name(columns, field, VALUES_AT) + 4 * row, cursor)
+    target = get_name(columns, field, TEXTS_AT) + cursor
+    copy_block(target, address)
+    if length > BLOCK:
+        copy_bytes(target + BLOCK, address + BLOCK, length - BLOCK)
+    put_name(columns, field, CURSOR, cursor + length)
 
 
 @compiled
@@ -245,20 +302,14 @@ def write_value(
         return True
     kind = get_name(columns, field, TYPE)
     if kind == STRING:
-        offsets, cursor = get_name(columns, field, VALUES_AT), get_name(columns, field, CURSOR)
-        texts = get_name(columns, field, TEXTS_AT)
-        fill_offsets(offsets, get_name(columns, field, DONE), row + 1, cursor)
-        copy_bytes(texts + cursor, address, length)
-        put_name(columns, field, CURSOR, cursor + length)
-        put_name(columns, field, DONE, row + 1)
+        write_text(columns, field, row, address, length)
     else:
         if skip_blanks(address, address + length) == address + length:
             # Blank text is no value; only Spark's attributes are cast even so.
             return not (flags & FROM_ATTRIBUTE and setting(settings, IS_SPARK))
         if not write_scalar(columns, field, kind, row, address, length):
             return False
-    set_bit(get_name(columns, field, VALIDITY), row)
-    put_name(columns, field, FILLED_ROWS, get_name(columns, field, FILLED_ROWS) + 1)
+        stands(columns, field, row)
     return True
 
 
@@ -266,43 +317,40 @@ def write_value(
 def fill(settings: int, base: int, columns: int, counters: int, tape: int, end: int, states: int, scratch: int) -> None:
     """The entries of a tape → columns. `states` gets LEFT for a document with a value that is for the reference."""
     document = 0
+    null_length = setting(settings, NULL_LENGTH)
     while tape < end:
-        word, span = load_word(tape), load_word(tape + 8)
-        kind, field = word & 15, word >> 8
+        code, span = load_word(tape), load_word(tape + 8)
+        kind, field = code & 15, code >> 8
         tape += 16
         if kind == DOCUMENT:
             document = load_word(counters)
             store_word(counters, document + 1)
             if span == READ:
-                set_bit(get_name(columns, 0, VALIDITY), document)
-                put_name(columns, 0, FILLED_ROWS, get_name(columns, 0, FILLED_ROWS) + 1)
+                stands(columns, 0, document)
             continue
         row = next_row(columns, field, counters)
+        address, length = base + (span >> 32), span & 0xFFFFFFFF
         if kind == START:
-            set_bit(get_name(columns, field, VALIDITY), row)
-            put_name(columns, field, FILLED_ROWS, get_name(columns, field, FILLED_ROWS) + 1)
-        elif not write_value(settings, columns, field, row, word, base + (span >> 32), span & 0xFFFFFFFF, scratch):
+            stands(columns, field, row)
+        elif get_name(columns, field, TYPE) == STRING and code & (RAW | IS_NIL) == 0 and length != null_length:
+            write_text(columns, field, row, address, length)
+        elif not write_value(settings, columns, field, row, code, address, length, scratch):
             store_word(states + 8 * document, LEFT)
 
 
 @entry
-def finish(columns: int, fields: int, counters: int) -> None:
-    """Write the offsets after the last value of every column."""
-    for field in range(fields):
+def finish(columns: int, fields: int, count: int, counters: int) -> None:
+    """Write what comes after the last value of every column that has one."""
+    for field in range(count):
+        if get(fields, field, VALUES) == 0 and field:
+            continue
+        rows = load_word(counters + 8 * get_name(columns, field, ROWS))
         items = get_name(columns, field, ITEMS)
-        if items >= 0 and get_name(columns, field, LIST_OFFSETS):
-            rows = load_word(counters + 8 * get_name(columns, field, ROWS))
-            fill_offsets(
-                get_name(columns, field, LIST_OFFSETS),
-                get_name(columns, field, LIST_DONE),
-                rows + 1,
-                load_word(counters + 8 * items),
-            )
-        if get_name(columns, field, TYPE) == STRING and get_name(columns, field, VALUES_AT):
-            rows = load_word(counters + 8 * (items if items >= 0 else get_name(columns, field, ROWS)))
-            fill_offsets(
-                get_name(columns, field, VALUES_AT),
-                get_name(columns, field, DONE),
-                rows + 1,
-                get_name(columns, field, CURSOR),
-            )
+        if items >= 0:
+            total = load_word(counters + 8 * items)
+            skip_lists(columns, field, get_name(columns, field, LIST_DONE), rows, total)
+            store_int(get_name(columns, field, LIST_OFFSETS) + 4 * rows, total)
+            rows = total
+        skip_rows(columns, field, get_name(columns, field, DONE), rows)
+        if get_name(columns, field, TYPE) == STRING:
+            store_int(get_name(columns, field, VALUES_AT) + 4 * rows, get_name(columns, field, CURSOR))

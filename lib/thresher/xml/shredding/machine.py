@@ -6,11 +6,15 @@ Loads read up to 32 bytes from an address, whatever lies there: whoever calls ke
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import extending, types
 from numba.core import cgutils
 
 from thresher.compiled import compiled
+
+# numba links functions whose code has been generated into others, and optimizes those again. Code generation would
+# write addresses that are numbers as offsets from null, and the second optimization takes such loads for unreachable.
+binding.set_option("thresher", "-addr-sink-using-gep=false")
 
 BLOCK = 32
 

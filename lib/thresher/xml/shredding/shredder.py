@@ -14,13 +14,13 @@ from thresher.xml.shredding.walking import walk
 
 # Bytes of documents that are walked at a time: small, so that the tape stays near; more for many columns, each of which
 # costs a little each time.
-LEAST_BYTES, BYTES_PER_FIELD, MOST_BYTES = 1 << 20, 8 << 10, 16 << 20
+LEAST_BYTES, BYTES_PER_FIELD, MOST_BYTES = 2 << 20, 8 << 10, 16 << 20
 PADDING = 64
 
 
 @dataclass(frozen=True)
 class Shred:
-    """Consecutive documents: the first's row, the values of those that were read, and which are left (from the first)."""
+    """Consecutive documents: the first's row, the values of what was read, and which are left (from the first)."""
 
     first: int
     values: pa.StructArray
@@ -51,7 +51,7 @@ class Column:
         """Rows whose documents have together about that many bytes."""
         row, rows = 0, len(self.starts)
         while row < rows:
-            after = int(np.searchsorted(self.starts, self.starts[row] + size, side="right")) - 1
+            after = int(np.searchsorted(self.starts, self.starts[row] + size, side="right"))
             after = min(max(after, row + 1), rows)
             yield row, after
             row = after
@@ -165,12 +165,13 @@ class Shredder:
         zeros = arena.WIDEST * (arena.most_rows(columns, fields, count, rows) + 1)
         body = self.message.size
         begin = -(-(body + zeros) // arena.ALIGNED) * arena.ALIGNED
-        _, size = arena.lay_out(columns, fields, count, counters, rows, begin)
+        _, _, size = arena.lay_out(columns, fields, count, counters, rows, begin)
         buffer = pa.allocate_buffer(size + arena.SLACK)
-        zeros_end, _ = arena.lay_out(columns, fields, count, counters, rows, buffer.address + begin)
+        zeros, ones, _ = arena.lay_out(columns, fields, count, counters, rows, buffer.address + begin)
         memory = np.frombuffer(buffer, np.uint8)
         memory[:body] = self.message.head
-        memory[body : zeros_end - buffer.address] = 0
+        memory[body : zeros - buffer.address] = 0
+        memory[zeros - buffer.address : ones - buffer.address] = 255
         work.counters[:] = 0
         fill(
             made.address,
@@ -182,7 +183,7 @@ class Shredder:
             states.ctypes.data,
             work.scratch.ctypes.data,
         )
-        finish(columns, count, counters)
+        finish(columns, fields, count, counters)
         arena.describe(
             columns,
             fields,

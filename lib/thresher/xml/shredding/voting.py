@@ -22,6 +22,7 @@ from thresher.xml.shredding.values import (
 KINDS = ("integer", "decimal", "double", "boolean", "date", "timestamp", "timestamp_ntz", "text")
 INTEGER, DECIMAL, DOUBLE, BOOLEAN, DATE, TIMESTAMP, LOCAL, TEXT, UNSURE = range(9)
 _T = 84
+_LEAST = -(1 << 63)
 
 
 @compiled
@@ -45,7 +46,7 @@ def vote(settings: int, address: int, length: int) -> tuple[int, int, int, int, 
                     return DOUBLE, 0, 0, count, value
                 return (UNSURE if has_formats else TEXT), 0, 0, 0, 0.0
             whole = _whole_digits(address, length, negative, scale)
-            is_long = scale == 0 and count <= FIRST_DIGITS and number >= 0
+            is_long = scale == 0 and count <= FIRST_DIGITS and (number >= 0 or (negative and number == _LEAST))
             return (INTEGER if is_long else DECIMAL), whole, scale, count, value
         if _is_like_a_number(address, length):
             return UNSURE, 0, 0, 0, 0.0

@@ -113,9 +113,10 @@ def _note(tape: int, number: int, kind: int, start: int, length: int) -> int:
 
 
 @compiled
-def _note_value(settings: int, tape: int, entry: int, field: int, flags: int, start: int, length: int) -> int:
-    fields = setting(settings, FIELDS)
-    if setting(settings, IS_LEARNING):
+def _note_value(
+    fields: int, is_learning: int, tape: int, entry: int, field: int, flags: int, start: int, length: int
+) -> int:
+    if is_learning:
         return _note(tape, entry, word(VALUE) | flags, start, length)
     put(fields, field, VALUES, get(fields, field, VALUES) + 1)
     put(fields, field, BYTES, get(fields, field, BYTES) + length)
@@ -123,10 +124,9 @@ def _note_value(settings: int, tape: int, entry: int, field: int, flags: int, st
 
 
 @compiled
-def _note_start(settings: int, tape: int, entry: int, field: int) -> int:
-    fields = setting(settings, FIELDS)
+def _note_start(fields: int, is_learning: int, tape: int, entry: int, field: int) -> int:
     put(fields, field, VALUES, get(fields, field, VALUES) + 1)
-    return _note(tape, entry if setting(settings, IS_LEARNING) else field, word(START), word(0), word(0))
+    return _note(tape, entry if is_learning else field, word(START), word(0), word(0))
 
 
 @compiled
@@ -261,7 +261,7 @@ def walk_attributes(
             target = get_name(names, found, TARGET)
             if is_learning:
                 if entry and not tells & HAS_DATA:
-                    tape = _note_start(settings, tape, entry, field)
+                    tape = _note_start(fields, is_learning, tape, entry, field)
             elif get(fields, target, FORM) != SCALAR or _stands_twice(fields, target, number):
                 return HARD, tape, 0, 0
             elif is_spark and get(fields, target, IS_ARRAY):
@@ -273,27 +273,27 @@ def walk_attributes(
             elif setting(settings, TRIMS):
                 start = skip_blanks(start, close)
                 close = trimmed_end(start, close)
-            tape = _note_value(settings, tape, found, target, flags, start - base, close - start)
+            tape = _note_value(fields, is_learning, tape, found, target, flags, start - base, close - start)
 
 
 @compiled
 def _text(settings: int, base: int, field: int, number: int, flags: int, start: int, length: int, tape: int) -> int:
     """Note a text beside attributes or children; the tape, or a refusal."""
-    fields = setting(settings, FIELDS)
-    if setting(settings, IS_LEARNING):
+    fields, is_learning = setting(settings, FIELDS), setting(settings, IS_LEARNING)
+    if is_learning:
         entry = get(fields, field, TEXT_FIELD)
         if entry < 0:
             entry = learn_name(settings, field, word(TEXT), base, word(0))
             if entry < 0:
                 return entry
             put(fields, field, TEXT_FIELD, entry)
-        return _note_value(settings, tape, entry, word(0), flags, start - base, length)
+        return _note_value(fields, is_learning, tape, entry, word(0), flags, start - base, length)
     target = get(fields, field, TEXT_FIELD)
     if target < 0:
         return tape if setting(settings, IS_SPARK) else HARD
     if get(fields, target, FORM) != SCALAR or _stands_twice(fields, target, number):
         return HARD
-    return _note_value(settings, tape, word(0), target, flags, start - base, length)
+    return _note_value(fields, is_learning, tape, word(0), target, flags, start - base, length)
 
 
 @compiled
@@ -388,7 +388,7 @@ def walk_document(settings: int, base: int, first: int, last: int, tape: int) ->
         is_started = 0
         if (not is_learning and form == STRUCT and depth) or depth == 0:
             if depth:
-                tape = _note_start(settings, tape, entry, field)
+                tape = _note_start(fields, is_learning, tape, entry, field)
             is_started = 1
         # --- its attributes
         address = name + length
@@ -411,7 +411,7 @@ def walk_document(settings: int, base: int, first: int, last: int, tape: int) ->
             is_open = False
             if form == SCALAR or (is_learning and not is_started):
                 flags = word(IS_NIL) if tells & IS_NULL else word(0)
-                tape = _note_value(settings, tape, entry, field, flags, address - base, word(0))
+                tape = _note_value(fields, is_learning, tape, entry, field, flags, address - base, word(0))
             elif is_learning and is_started and depth:
                 tape = _note(tape, entry, word(END), word(0), word(0))
         is_first = True
@@ -460,7 +460,9 @@ def walk_document(settings: int, base: int, first: int, last: int, tape: int) ->
                         if form == SCALAR or (is_learning and not is_started):
                             if tells & IS_NULL and address == start:
                                 flags |= IS_NIL
-                            tape = _note_value(settings, tape, entry, field, flags, left - base, right - left)
+                            tape = _note_value(
+                                fields, is_learning, tape, entry, field, flags, left - base, right - left
+                            )
                         elif form == STRUCT:
                             if is_filled:
                                 tape = _text(settings, base, field, number, flags, left, right - left, tape)
@@ -474,7 +476,7 @@ def walk_document(settings: int, base: int, first: int, last: int, tape: int) ->
                         if form == SCALAR:
                             return HARD
                         if is_learning and not is_started:
-                            tape = _note_start(settings, tape, entry, field)
+                            tape = _note_start(fields, is_learning, tape, entry, field)
                         put(stack, depth, OPEN_FIELD, field)
                         put(stack, depth, OPEN_NAME, name)
                         put(stack, depth, OPEN_LENGTH, length)
