@@ -262,7 +262,10 @@ def test_a_document_that_is_dropped_for_one_value_is_kept_whole(lake):
 @embedded_only
 def test_spark_keeps_rows_of_nulls_and_the_quarantine_their_documents(lake):
     done = load(lake, b"<c><a>1</a></c>", b"<c><a>", options=xml.Options.spark())
-    assert rows_of(lake.read("curated.t"), "_key", "doc") == [("f#1", {"a": 1}), ("f#2", {"a": None})]
+    assert rows_of(lake.read("curated.t"), "_key", "doc") == [
+        ("f#1", {"_corrupt_record": None, "a": 1}),
+        ("f#2", {"_corrupt_record": "<c><a>", "a": None}),
+    ]
     assert [row[0] for row in quarantined(lake)] == ["f#2"]
     assert (done.counts.rows_out, done.counts.refused, done.counts.more["rows kept in part"]) == (2, 0, 1)
 

@@ -13,9 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
 
@@ -27,6 +30,7 @@ from thresher.sql import Translation
 from thresher.types import canonical_schema
 
 ROWS_PER_BATCH = 10_000
+BUFFER_BYTES = 1 << 20
 BYTES_PER_BATCH = 1 << 30  # an Arrow string column holds at most 2 GiB
 _numbers = itertools.count()
 
@@ -108,6 +112,31 @@ class EmbeddedFrame(Frame):
         return EmbeddedFrame(
             self.engine, f'select * from "{name}" limit {int(rows)}', {name: self}, schema=self._schema
         )
+
+
+class DatasetFrame(EmbeddedFrame):
+    """The rows of a dataset's files; read as they are without a query around them."""
+
+    def __init__(self, engine: "EmbeddedEngine", table: Path, dataset: ds.Dataset):
+        name = engine.fresh_name()
+        super().__init__(engine, f'select * from "{name}"', {name: dataset})
+        self.table = table
+        self.dataset = dataset
+
+    def batches_of(self, rows: int) -> pa.RecordBatchReader:
+        parts = (self._exactly(part) for batch in self._read(rows) for part in _sliced(batch))
+        return pa.RecordBatchReader.from_batches(self._schema, parts)
+
+    def _read(self, rows: int) -> Iterator[pa.RecordBatch]:
+        # Not by the dataset's scanner: that has whole row groups in memory, several of them ahead.
+        for fragment in self.dataset.get_fragments():
+            partition = ds.get_partition_keys(fragment.partition_expression)
+            # By its path: the dataset's own file system cannot be used while deltalake writes.
+            path = self.table / fragment.path
+            path = path if path.exists() else self.table / unquote(fragment.path)
+            with pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
+                for batch in file.iter_batches(batch_size=rows):
+                    yield _with_all(batch, self.dataset.schema, partition)
 
 
 class MappedFrame(EmbeddedFrame):
@@ -226,7 +255,7 @@ class EmbeddedEngine:
         return MappedFrame(self, self._taken_over(frame), function, schema, rows_per_call or ROWS_PER_BATCH)
 
     def read(self, table: Path, version: int | None = None) -> EmbeddedFrame:
-        return self._frame_of(DeltaTable(table, version=version).to_pyarrow_dataset())
+        return DatasetFrame(self, table, DeltaTable(table, version=version).to_pyarrow_dataset())
 
     def write(
         self,
@@ -263,6 +292,19 @@ class EmbeddedEngine:
     def close(self) -> None:
         self.connection.close()
         self._clean_up()
+
+
+def _with_all(batch: pa.RecordBatch, schema: pa.Schema, partition: Mapping[str, Any]) -> pa.RecordBatch:
+    """The columns of a schema: those of a file, its partition's, and nulls for what came later."""
+    columns = [
+        batch.column(field.name)
+        if field.name in batch.schema.names
+        else pa.repeat(pa.scalar(partition.get(field.name), field.type), batch.num_rows)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(
+        [column.cast(f.type) for column, f in zip(columns, schema, strict=True)], schema=schema
+    )
 
 
 def _sliced(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
