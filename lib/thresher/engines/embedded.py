@@ -120,7 +120,7 @@ class DatasetFrame(EmbeddedFrame):
     def __init__(self, engine: "EmbeddedEngine", table: Path, dataset: ds.Dataset):
         name = engine.fresh_name()
         super().__init__(engine, f'select * from "{name}"', {name: dataset})
-        self.table = table
+        self.folder = table
         self.dataset = dataset
 
     def batches_of(self, rows: int) -> pa.RecordBatchReader:
@@ -132,8 +132,8 @@ class DatasetFrame(EmbeddedFrame):
         for fragment in self.dataset.get_fragments():
             partition = ds.get_partition_keys(fragment.partition_expression)
             # By its path: the dataset's own file system cannot be used while deltalake writes.
-            path = self.table / fragment.path
-            path = path if path.exists() else self.table / unquote(fragment.path)
+            path = self.folder / fragment.path
+            path = path if path.exists() else self.folder / unquote(fragment.path)
             with pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
                 for batch in file.iter_batches(batch_size=rows):
                     yield _with_all(batch, self.dataset.schema, partition)

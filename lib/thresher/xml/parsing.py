@@ -72,7 +72,7 @@ def parse(
     first = 0
     for part in parts(documents):
         for stretch in reader.stretches(part, threads):
-            values.append(stretch.values)
+            values += stretch.values
             rows = {first + stretch.first + at: row for at, row in stretch.rows.items()}
             found = [{"row": at, **error} for at, row in rows.items() for error in row.errors]
             errors.append(pa.RecordBatch.from_pylist(found, schema=ERRORS))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Python objects exist for this many documents at a time.
 CHUNK = 1_000
+MANY = 16  # one of so many values replaced is many
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Stretch:
     """Consecutive documents: the first's row, their values, and by row (from the first) what the reference said."""
 
     first: int
-    values: pa.StructArray
+    values: list[pa.StructArray]
     rows: dict[int, Row]
 
 
@@ -59,19 +60,16 @@ class Reader:
         # What an XSD refuses must not be read all the same.
         looked_at = [] if self.options.xsd else [shred.first + row for row in left]
         texts, found = plain_texts(part, looked_at, self.options)
-        replaced: dict[int, int] = {}  # by row: the place among all values
-        values = [shred.values]
-        size = len(shred.values)
+        others: dict[int, pa.StructArray] = {}
         for again in shredder.read(texts.documents, is_text=True, threads=1) if found else []:
-            places = [found[again.first + at] - shred.first for at in range(len(again.values))]
             skipped = set(again.left.tolist())
-            replaced |= {row: size + at for at, row in enumerate(places) if at not in skipped}
-            values.append(again.values)
-            size += len(again.values)
-        rows = {row: self.reference.row(*part.at(shred.first + row)) for row in sorted(left - replaced.keys())}
-        values.append(pa.array([row.value for row in rows.values()], self.schema.arrow_type))
-        replaced |= {row: size + at for at, row in enumerate(rows)}
-        return Stretch(shred.first, _with_replaced(values, replaced), rows)
+            for at in range(len(again.values)):
+                if at not in skipped:
+                    others[found[again.first + at] - shred.first] = again.values.slice(at, 1)
+        rows = {row: self.reference.row(*part.at(shred.first + row)) for row in sorted(left - others.keys())}
+        referred = pa.array([row.value for row in rows.values()], self.schema.arrow_type)
+        others |= {row: referred.slice(at, 1) for at, row in enumerate(rows)}
+        return Stretch(shred.first, _with_others(shred.values, others), rows)
 
     def _invalid(self, part: Part, shred: "Shred") -> list[int]:
         """The rows that an XSD refuses."""
@@ -91,7 +89,7 @@ class Reader:
 
     def _referred(self, part: Part, first: int, after: int) -> Stretch:
         rows = {row - first: self.reference.row(*part.at(row)) for row in range(first, after)}
-        return Stretch(first, pa.array([row.value for row in rows.values()], self.schema.arrow_type), rows)
+        return Stretch(first, [pa.array([row.value for row in rows.values()], self.schema.arrow_type)], rows)
 
 
 def reader_of(schema: Schema, options: Options) -> Reader:
@@ -102,10 +100,14 @@ def reader_of(schema: Schema, options: Options) -> Reader:
     return kept[options]
 
 
-def _with_replaced(values: list[pa.StructArray], replaced: dict[int, int]) -> pa.StructArray:
-    """The first values with some of them replaced by others."""
-    if not replaced:
-        return values[0]
-    places = np.arange(len(values[0]))
-    places[list(replaced)] = list(replaced.values())
-    return pa.concat_arrays(values).take(pa.array(places))
+def _with_others(values: pa.StructArray, others: dict[int, pa.StructArray]) -> list[pa.StructArray]:
+    """The values, some of them replaced: as pieces where these are few, because copying wide values takes long."""
+    if len(others) * MANY > len(values):
+        places = np.arange(len(values))
+        places[list(others)] = len(values) + np.arange(len(others))
+        return [pa.concat_arrays([values, *others.values()]).take(pa.array(places))]
+    pieces, done = [], 0
+    for row in sorted(others):
+        pieces += [values.slice(done, row - done), others[row]]
+        done = row + 1
+    return [*pieces, values.slice(done)]
