@@ -393,6 +393,10 @@ def test_batches_hold_a_bounded_number_of_bytes() -> None:
     assert len(sizes) >= 3 and sorted(sizes)[-2] <= 17_000_000
 
 
-def test_output_may_be_the_input() -> None:
-    assert call("flatten", "rows.parquet", "--column", "doc", "--out", "rows.parquet").exit_code == 0
-    assert [row["doc"] for row in rows_of("rows.parquet")] == [row["doc"] for row in FLAT]
+@pytest.mark.parametrize("out", ["rows.parquet", ".", "rows.parquet/inside.parquet"])
+def test_output_never_replaces_the_input(out: str) -> None:
+    before = Path("rows.parquet").read_bytes()
+    done = call("flatten", "rows.parquet", "--column", "doc", "--out", out, "--to", "parquet")
+    assert done.exit_code == 2
+    assert f"--out {out} is, holds or lies in rows.parquet, which is read; name another place" in done.stderr
+    assert Path("rows.parquet").read_bytes() == before

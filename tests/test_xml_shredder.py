@@ -242,3 +242,65 @@ def test_discovery_of_many_documents_in_threads() -> None:
         slow.observe(document, True)
 
     assert quick.schema().to_json() == slow.schema().to_json()
+
+
+SPARK = xml.Options.spark()
+ALIKE = [
+    ("t timestamp", SPARK, "<p><t>2024-01-31T10:00Z</t></p>"),
+    ("a int, b smallint", SPARK, "<p><a>-2147483648</a></p>"),
+    ("a int, b smallint", SPARK, "<p><b>-32768</b></p>"),
+    ("a string", xml.Options(), "<p><a xsi:nil='true'><!-- c --></a></p>"),
+    ("a string", xml.Options(), "<p><a xsi:nil='true'><![CDATA[]]></a></p>"),
+    ("a string", xml.Options(exclude_attribute=True), "<p><a xsi:nil='true' b='1'/></p>"),
+    ("`xsi:nil` string", xml.Options(attribute_prefix=""), "<p xsi:nil='true'/>"),
+    ("A int, b int", xml.Options.spark(value_tag="a"), "<p>1<b>2</b></p>"),
+    ("a double", xml.Options(), "<p><a>1e999</a></p>"),
+    ("a string", xml.Options(), "<p><a>x</a></p>\n<!-- c --><?pi?>"),
+]
+
+
+@pytest.mark.parametrize("schema, options, document", ALIKE, ids=range(len(ALIKE)))
+def test_what_reviewers_found(schema: str, options: xml.Options, document: str) -> None:
+    read_alike([document] * 3, xml.Schema.from_ddl(schema, options), options)
+    assert learnt([document], options)[0].to_json() == xml.discover([document], options).to_json()
+
+
+def test_a_document_is_refused_whatever_stands_beside_it() -> None:
+    document = "<!DOCTYPE p><?xml version='1.0'?><p><a>1</a></p>"
+    schema = xml.Schema.from_ddl("a int")
+
+    for rows in (3, 60_000):
+        assert xml.parse(pa.array([document] * rows), schema).errors.num_rows == rows
+
+
+def test_discovery_has_room_for_all_texts_that_only_the_reference_judges() -> None:
+    document = "<p>" + "<a>!</a><b>-</b>" * 60 + "</p>"
+    discovery = Discovery(SPARK)
+    for documents in ([document] * 1_400, [document] * 4_000, ["<p>" + "<a>!</a>" * 400_000 + "</p>"]):
+        assert not any(discovery.discoverer.learn(pa.array(documents), is_text=True, threads=1))
+
+    assert discovery.schema().ddl == "struct<a: array<string>, b: array<string>>"
+
+
+def test_many_names_of_other_letters_do_not_hold_up_the_others() -> None:
+    documents = ["<p>" + "".join(f"<ä{number}/>" for number in range(3_000)) + "</p>", "<p><ö>1</ö></p>"]
+
+    assert learnt(documents, xml.Options())[0].to_json() == xml.discover(documents).to_json()
+
+
+def test_an_empty_chunk_needs_no_buffers() -> None:
+    empty = pa.Array.from_buffers(pa.string(), 0, [None, pa.py_buffer(b""), pa.py_buffer(b"")])
+    schema = xml.Schema.from_ddl("a int")
+
+    chunks = pa.chunked_array([pa.array(["<p><a>1</a></p>"] * 150_000), empty])
+
+    assert len(xml.parse(chunks, schema).values) == 150_000
+    assert xml.discover(chunks).ddl == "struct<a: bigint>"
+
+
+def test_data_as_names_becomes_text() -> None:
+    wide = "<p>" + "".join(f"<a><k{number}>1</k{number}></a>" for number in range(2_100)) + "</p>"
+    schema = xml.discover([wide, "<p><n>1</n></p>"])
+
+    assert schema.ddl == "struct<a: array<string>, n: bigint>"
+    assert xml.parse([wide], schema).values.to_pylist()[0]["a"][:2] == ["<k0>1</k0>", "<k1>1</k1>"]

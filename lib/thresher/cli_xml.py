@@ -102,6 +102,7 @@ def flatten(
     from thresher.xml.outputs import require_place
 
     format = to or _format_of(out)
+    _require_another_place(file, out)
     require_place(Path(out), format)
     documents = Documents(**about)
     source = documents.open(file)
@@ -138,6 +139,7 @@ def tables(
     from thresher.xml.conversion import table_places, tables_file
 
     format = to or "parquet"
+    _require_another_place(file, out)
     documents = Documents(**about)
     source = documents.open(file)
     keys = keys or [name for name in ("_file", "_ordinal") if source.format == "xml" and name in source.schema.names]
@@ -172,6 +174,13 @@ def diff(before: str, after: str, fail_on_drift: bool, as_json: bool, **about: A
     else:
         click.echo("no drift")
     sys.exit(1 if changes and fail_on_drift else 0)
+
+
+def _require_another_place(file: str, out: str) -> None:
+    """Raise UsageError where the result would replace what it is made of, or would be read with it next time."""
+    source, target = Path(file).resolve(), Path(out).resolve()
+    if source == target or source in target.parents or target in source.parents:
+        raise UsageError(f"--out {out} is, holds or lies in {file}, which is read; name another place")
 
 
 def _format_of(out: str) -> str:

@@ -178,8 +178,18 @@ class MappedFrame(EmbeddedFrame):
     def batches_of(self, rows: int) -> pa.RecordBatchReader:
         if self._kept is not None:
             return self._kept.batches_of(rows)
-        batches = self.source.batches_of(self.rows_per_call)
-        return pa.RecordBatchReader.from_batches(self._schema, _in_threads(batches, self.function))
+        batches = _in_threads(self.source.batches_of(self.rows_per_call), self.function)
+        parts = (part for batch in batches for part in self._checked(batch, rows))
+        return pa.RecordBatchReader.from_batches(self._schema, parts)
+
+    def _checked(self, batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
+        """A batch of the function in parts; others than the promised columns would be read as these."""
+        if batch.schema.names != self._schema.names or batch.schema.types != self._schema.types:
+            raise SchemaMismatch(
+                f"a function over batches gave {batch.schema.to_string(show_schema_metadata=False)}; expected "
+                f"{self._schema.to_string(show_schema_metadata=False)}. Give exactly these columns."
+            )
+        yield from (batch.slice(first, rows) for first in range(0, batch.num_rows, rows))
 
 
 class EmbeddedEngine:

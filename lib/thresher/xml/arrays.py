@@ -81,6 +81,8 @@ def parts(documents: Documents) -> Iterator[Part]:
     if not isinstance(documents, pa.Array | pa.ChunkedArray):
         yield from _listed(documents)
         return
+    if pa.types.is_dictionary(documents.type):
+        documents = documents.cast(documents.type.value_type)
     kind = documents.type
     if kind not in TEXTS and kind not in BLOBS:
         raise UsageError(f"XML documents cannot come from {kind} values; expected string or binary")

@@ -116,7 +116,10 @@ def _spark_integer(bits: int) -> Cast:
 def _double(text: str) -> float:
     if not _DOUBLE.fullmatch(text):
         raise ValueError("not a number")
-    return float(text)
+    number = float(text)
+    if math.isinf(number) and text.lstrip("+-")[:1] != "I":
+        raise ValueError("is larger than a double can be")
+    return number
 
 
 def _spark_double(text: str) -> float:

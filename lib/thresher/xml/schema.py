@@ -22,6 +22,8 @@ FORMAT = 1
 KEPT = "_readers"  # what was made for reading by a schema
 # Arrow hands over at most 64 levels of types; an array of structs takes two.
 DEEPEST_STRUCT = 30
+# Each occurrence of an element has a place for every child that one of them has: data as names would fill all memory.
+MOST_CHILDREN = 2_000
 CHANGES = pa.schema([(name, pa.string()) for name in ("change", "path", "before", "after")])
 PATHS = pa.schema(
     [
@@ -294,7 +296,7 @@ class _Resolver:
             return self.struct(path, node, declared)
         if declared is not None and pa.types.is_map(declared):
             return Shape(path, node, False, declared)
-        if len(path) >= DEEPEST_STRUCT and node.children:
+        if (len(path) >= DEEPEST_STRUCT or len(node.children) > MOST_CHILDREN) and node.children:
             return Shape(path, node, False, pa.string())
         if self.is_scalar(node, declared):
             learnt = pa.string() if node.children else node.votes.type(self.options)

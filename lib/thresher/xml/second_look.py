@@ -1,5 +1,6 @@
 """What the compiled loops left, as plain text: behind a DOCTYPE, an encoding or gzip there may be nothing hard."""
 
+import re
 from collections.abc import Iterable
 
 import pyarrow as pa
@@ -8,6 +9,7 @@ from thresher.xml.arrays import Part
 from thresher.xml.decoding import Refused, text_of
 from thresher.xml.options import Options
 
+_DECLARATION = re.compile(r"\s*<\?xml\s")
 # Fewer are read sooner by the reference.
 WORTH_IT = 8
 
@@ -32,6 +34,8 @@ def plain_texts(part: Part, rows: Iterable[int], options: Options) -> tuple[Part
             text.encode()
         except (Refused, UnicodeEncodeError):
             continue
+        if _DECLARATION.match(text):
+            continue  # it stood behind something that is blank now
         texts.append(text)
         found.append(row)
     return Part(pa.array(texts, pa.large_string()), True), found

@@ -44,6 +44,7 @@ from thresher.xml.shredding.values import (
     FIRST_DIGITS,
     NO_DATE,
     NO_MOMENT,
+    ONLY_ZONE,
     boolean_value,
     date_value,
     decode,
@@ -56,8 +57,8 @@ from thresher.xml.shredding.values import (
 (
     TYPE,
     IS_STRICT,
-    WIDTH,  # bits of a whole number; digits of a decimal
-    SCALE,
+    WIDTH,  # bits of a whole number; digits of a decimal; of a timestamp: whether a zone needs seconds before it
+    SCALE,  # of a decimal; of a whole number: whether the least one is refused
     ROWS,  # in which counter the field's rows are counted
     ITEMS,  # of an array: in which counter its items are
     VALIDITY,  # addresses of the buffers, 0 where the column has none
@@ -215,7 +216,7 @@ def write_number(columns: int, field: int, kind: int, row: int, address: int, le
         if scale or exponent or load_byte(address + length - 1) == 46 or count > FIRST_DIGITS or number < 0:
             return False
         limit = 1 << (width - 1)
-        if width < 64 and number >= limit + negative:
+        if width < 64 and number >= limit + (0 if get_name(columns, field, SCALE) else negative):
             return False
         number = -number if negative else number
         if width == 64:
@@ -238,7 +239,7 @@ def write_number(columns: int, field: int, kind: int, row: int, address: int, le
     if is_strict and (count > EXACT_DIGITS or abs(exponent >> 1) >= 285):
         return False
     value = double_value(address, length, number, count, scale, exponent, negative)
-    if value != value:
+    if value - value != 0:  # none, or infinite
         return False
     if kind == DOUBLE:
         store_double(place + 8 * row, value)
@@ -262,6 +263,8 @@ def write_moment(columns: int, field: int, kind: int, row: int, address: int, le
         if days == NO_DATE:
             return False
         moment = days * 86_400_000_000
+    if has_zone == ONLY_ZONE and get_name(columns, field, WIDTH):
+        return False
     if moment == NO_MOMENT or (has_zone and kind == LOCAL_MOMENT) or (is_strict and kind == MOMENT and not has_zone):
         return False
     store_word(place + 8 * row, moment)

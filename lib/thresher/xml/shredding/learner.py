@@ -20,6 +20,8 @@ from thresher.xml.votes import Votes, vote
 
 _KINDS = {tables.ELEMENT: ELEMENT, tables.ATTRIBUTE: ATTRIBUTE, tables.TEXT: TEXT}
 _NAMES, _FIELDS = 256, 128
+# What a text takes besides its own bytes: field and length, and room up to the next block and word.
+UNSURE_BYTES = 64
 
 
 class Learner:
@@ -46,7 +48,7 @@ class Learner:
         starts, ends = column.starts[first:after], column.ends[first:after]
         size = int(np.maximum(ends - starts, 0).sum())
         entries = (end - self.work.tape.ctypes.data) // 16
-        self.unsure = with_bytes(self.unsure, size + 40 * entries + PADDING)
+        self.unsure = with_bytes(self.unsure, size + UNSURE_BYTES * entries + PADDING)
         stop = learning.learn(
             made.address,
             base,

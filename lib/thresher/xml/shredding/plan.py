@@ -14,7 +14,7 @@ from thresher.xml.schema import Schema, Shape
 from thresher.xml.shredding import filling, tables
 from thresher.xml.shredding.naming import add_field, add_name, learn_folded, rehash
 from thresher.xml.shredding.walking import LONGEST_NAME
-from thresher.xml.structure import fold
+from thresher.xml.structure import XSI_NIL, fold
 
 DEEPEST = 256
 PADDING = 64  # loops read and write whole blocks
@@ -22,6 +22,7 @@ SCRATCH = 4096  # bytes; longer names are left to the reference
 ROOT, SKIPPED = 0, 1  # fields that every plan has
 
 _WHOLE = {pa.int8(): 8, pa.int16(): 16, pa.int32(): 32, pa.int64(): 64}
+_SIGNED = (pa.int32(), pa.int64())  # Spark takes their sign off first
 _TYPES = {
     pa.string(): filling.STRING,
     pa.float64(): filling.DOUBLE,
@@ -194,8 +195,8 @@ class Plan:
             return column
         column[filling.TYPE] = self._reads(kind)
         column[filling.IS_STRICT] = shape.is_learnt and not self.options.is_spark
-        column[filling.WIDTH] = kind.precision if pa.types.is_decimal(kind) else _WHOLE.get(kind, 0)
-        column[filling.SCALE] = kind.scale if pa.types.is_decimal(kind) else 0
+        column[filling.WIDTH] = kind.precision if pa.types.is_decimal(kind) else _WHOLE.get(kind, self.options.is_spark)
+        column[filling.SCALE] = kind.scale if pa.types.is_decimal(kind) else self.options.is_spark and kind in _SIGNED
         return column
 
     def _reads(self, kind: pa.DataType) -> int:
@@ -212,12 +213,14 @@ class Plan:
         options = self.options
         if options.is_spark and parent == ROOT and shape.name == options.corrupt_column:
             return
-        if fold(shape.name) == fold(options.value_tag):
+        if shape.name == options.value_tag or (fold(shape.name) == fold(options.value_tag) and not options.is_spark):
             self.texts[parent] = number
         for name in dict.fromkeys([shape.name, *shape.node.names]):
             if is_name(name):
                 self.names.append((parent, tables.ELEMENT, name, number))
             attribute = name.removeprefix(options.attribute_prefix)
+            if attribute == XSI_NIL and not options.is_spark:
+                continue
             if name.startswith(options.attribute_prefix) and is_name(attribute):
                 self.names.append((parent, tables.ATTRIBUTE, attribute, number))
         self.names.append((parent, tables.FOLDED, fold(shape.name), number))

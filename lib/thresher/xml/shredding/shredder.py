@@ -1,5 +1,6 @@
 """From a column of documents to their values: stretches of rows, walked, filled and handed to Arrow, in threads."""
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from thresher.xml.shredding.walking import walk
 # costs a little each time.
 LEAST_BYTES, BYTES_PER_FIELD, MOST_BYTES = 2 << 20, 8 << 10, 16 << 20
 PADDING = 64
+MOST_JUDGED = 200  # names of other letters than ASCII that one document may bring
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Column:
     @classmethod
     def of(cls, documents: pa.Array) -> "Column":
         """A string or binary array, of either width."""
+        if not len(documents):
+            return cls(pa.py_buffer(b""), np.zeros(0, np.int64), np.zeros(0, np.int64))
         wide = pa.types.is_large_string(documents.type) or pa.types.is_large_binary(documents.type)
         _, offsets, content = documents.buffers()
         size = 8 if wide else 4
@@ -89,6 +93,7 @@ class Workspace:
         # The shortest entries are of `<a/>`, and of the end of an element with two tags.
         self.tape = with_words(self.tape, (last - offset) + 4 * len(starts) + 64)
         row, place = 0, self.tape.ctypes.data
+        judged: Counter[int] = Counter()
         while True:
             row, place, why = walk(
                 self.tables.address,
@@ -104,8 +109,11 @@ class Workspace:
                 break
             if why == tables.FULL:
                 self.tables.grow()
-            elif not self._judged():
-                states[row] = tables.LEFT
+            else:
+                judged[row] += 1
+                # Each name takes another walk from the document's start.
+                if judged[row] > MOST_JUDGED or not self._judged():
+                    states[row] = tables.LEFT
         longest = int((ends - starts).max(initial=0))
         self.scratch = with_bytes(self.scratch, longest + 2 * PADDING + 256)
         return base, place, states

@@ -31,6 +31,7 @@ _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 NO_DATE = -(1 << 40)
 NO_MOMENT = -(1 << 62)
 DAY_US = 86_400_000_000
+HAS_ZONE, ONLY_ZONE = 1, 2
 
 
 @compiled
@@ -146,6 +147,8 @@ def date_value(address: int, length: int) -> int:
 def moment_value(address: int, length: int) -> tuple[int, int]:
     """The microseconds of a timestamp in full ISO 8601 form, and whether it names its zone; NO_MOMENT for none.
 
+    The zone is HAS_ZONE, or ONLY_ZONE where no seconds stand before it.
+
     With a zone they are UTC's. At the first and last year the zone decides whether there is such a moment: none here.
     """
     days = date_value(address, 10) if length >= 16 else NO_DATE
@@ -156,12 +159,13 @@ def moment_value(address: int, length: int) -> tuple[int, int]:
     if hour < 0 or hour > 23 or minute < 0 or minute > 59:
         return NO_MOMENT, 0
     at, end = address + 16, address + length
-    second, fraction = 0, 0
+    second, fraction, zone = 0, 0, ONLY_ZONE
     if at < end and load_byte(at) == COLON:
         second = _two_digits(at + 1) if at + 3 <= end else -1
         if second < 0 or second > 59:
             return NO_MOMENT, 0
         at += 3
+        zone = HAS_ZONE
         if at < end and load_byte(at) == DOT:
             at += 1
             start = at
@@ -183,14 +187,14 @@ def moment_value(address: int, length: int) -> tuple[int, int]:
         return NO_MOMENT, 0
     mark = load_byte(at)
     if mark == 90:
-        return (moment if at + 1 == end else NO_MOMENT), 1
+        return (moment if at + 1 == end else NO_MOMENT), zone
     if (mark != PLUS and mark != DASH) or at + 6 != end or load_byte(at + 3) != COLON:
         return NO_MOMENT, 0
     hours, minutes = _two_digits(at + 1), _two_digits(at + 4)
     if hours < 0 or hours > 17 or minutes < 0 or minutes > 59:
         return NO_MOMENT, 0
     offset = (hours * 60 + minutes) * 60_000_000
-    return (moment - offset if mark == PLUS else moment + offset), 1
+    return (moment - offset if mark == PLUS else moment + offset), zone
 
 
 @compiled

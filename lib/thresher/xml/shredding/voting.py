@@ -10,6 +10,7 @@ from thresher.xml.shredding.values import (
     MOST_DIGITS,
     NO_DATE,
     NO_MOMENT,
+    ONLY_ZONE,
     PLUS,
     boolean_value,
     date_value,
@@ -104,7 +105,8 @@ def _spark_vote(settings: int, address: int, length: int, first: int) -> tuple[i
     if not setting(settings, HAS_FORMATS) and 48 <= first <= 57 and length >= 10 and load_byte(address + 4) == DASH:
         if date_value(address, length) != NO_DATE:
             return DATE, 0, 0, 0, 0.0
-        if moment_value(address, length)[0] != NO_MOMENT:
+        moment, zone = moment_value(address, length)
+        if moment != NO_MOMENT and zone != ONLY_ZONE:
             return TIMESTAMP, 0, 0, 0, 0.0
     lower = first | 32
     is_letter = 97 <= lower <= 122 and first != _T

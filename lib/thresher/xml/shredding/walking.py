@@ -243,7 +243,7 @@ def walk_attributes(
                     is_one = close == start + 1 and load_byte(start) == 49
                     is_true = close == start + 4 and load_word(start) & 0xFFFFFFFF == TRUE
                     # A value with references could be written otherwise.
-                    if is_raw:
+                    if is_raw or setting(settings, NO_ATTRIBUTES):
                         return HARD, tape, 0, 0
                     tells |= IS_NULL if is_one or is_true else 0
                 elif not is_hidden and form != SKIPPED:
@@ -458,6 +458,8 @@ def walk_document(settings: int, base: int, first: int, last: int, tape: int) ->
                             if load_byte(after) != GREATER:
                                 return HARD
                         if form == SCALAR or (is_learning and not is_started):
+                            if tells & IS_NULL and flags & RAW:
+                                return HARD
                             if tells & IS_NULL and address == start:
                                 flags |= IS_NIL
                             tape = _note_value(
