@@ -7,7 +7,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from thresher import xml
-from thresher.errors import UsageError
+from thresher.errors import DataError, UsageError
 from thresher.sql import kinds
 from thresher.sql.allowed import ArrowFunction
 from thresher.sql.documents.json_functions import made_function, written_options
@@ -86,9 +86,9 @@ def schema_text(e: Expressions, node: exp.Anonymous, document: str, options: dic
         schema = xml.discover([document], xml.Options.spark(**options))
     except UsageError as error:
         e.refuse(node, f"schema_of_xml with these options ({str(error).rstrip('.')})")
+    except DataError:
+        e.wrong(node, "schema_of_xml of a text that is no XML, in mode FAILFAST.")
     if not schema.documents:
-        if options.get("mode") == "failfast":
-            e.wrong(node, "schema_of_xml of a text that is no XML, in mode FAILFAST.")
         return f"STRUCT<{_CORRUPT}: STRING>"
     if any(_has_rivals(child) for child in schema.seen.children.values()):
         e.refuse(node, "schema_of_xml of names that differ by case, or of an attribute and element of one name")
