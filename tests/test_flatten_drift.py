@@ -106,7 +106,7 @@ def test_rescue_keeps_the_structure_and_what_it_does_not_know(lake):
     assert json.loads(read[1][2]) == {
         "code": "7.5",
         "book": {"title": "B", "isbn": "007"},
-        "book.isbn": ["007", "008"],
+        "book.isbn": "008",
     }
     assert quarantined(lake) == [("f#2", "code", "type", b"7.5"), ("f#3", None, "truncated", b"<c><broken>")]
     assert (done.counts.rows_in, done.counts.rows_out, done.counts.refused) == (3, 2, 1)
@@ -196,8 +196,8 @@ def test_policies_and_rules_that_cannot_be_are_refused_before_anything_is_writte
         load(lake, *MONDAY, drift="rescue", options=xml.Options.spark())
     with pytest.raises(UsageError, match="elevate: the documents have no path x"):
         load(lake, *MONDAY, options=xml.Options(elevate=("x",)))
-    with pytest.raises(SchemaMismatch, match="the schema has no fields"):
-        load(lake, b"<c>", None)
+    with pytest.raises(SchemaMismatch, match=r"doc have no fields .* 2 rows, of which 0 refused\. No rows"):
+        load(lake, b"<c/>", None)
     assert lake.names() == ["raw.t"] and structures.known(lake, "curated.t") is None
     load(lake, *MONDAY)
     with pytest.raises(UsageError, match=r"curated\.t: earlier loads read its documents with the options {}, this one"):
@@ -271,6 +271,45 @@ def test_spark_keeps_rows_of_nulls_and_the_quarantine_their_documents(lake):
 
 
 @embedded_only
+def test_a_write_that_fails_leaves_the_known_structure_as_it_was(lake, monkeypatch):
+    load(lake, b"<c><a>1</a></c>")
+    before = structures.file_of(lake, "curated.t").read_bytes()
+    raw(lake, b"<c><a>x</a><b/></c>")
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "write", lambda *given, **settings: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            flatten.documents(lake, "raw.t", "curated.t", "doc")
+    assert structures.file_of(lake, "curated.t").read_bytes() == before
+    assert changes(flatten.documents(lake, "raw.t", "curated.t", "doc")) == [
+        ("changed", "a", "bigint", "string"),
+        ("new", "b", None, "string"),
+    ]
+
+
+def test_a_first_load_of_which_all_is_refused_ends_in_quarantine(lake):
+    raw(lake, b"<c><a>1</a>", b"no", None)
+    with pytest.raises(SchemaMismatch) as raised:
+        flatten.documents(lake, "raw.t", "curated.t", "doc")
+    assert str(raised.value) == (
+        "curated.t: the documents in doc have no fields to make a column of: 3 rows, of which 2 refused, kept in "
+        "quarantine.curated_t with reasons and bytes. No rows were written. Have the delivery mended, or declare the "
+        "fields that documents will have (declare: 'id int, …')."
+    )
+    assert quarantined(lake) == [("f#1", None, "truncated", b"<c><a>1</a>"), ("f#2", None, "malformed", b"no")]
+    assert not lake.exists("curated.t") and structures.known(lake, "curated.t") is None
+    done = load(lake, b"<c><a>1</a></c>")
+    assert (done.counts.rows_out, quarantined(lake)) == (1, [])
+
+
+@embedded_only
+def test_a_first_load_of_which_all_is_refused_is_empty_where_fields_are_declared(lake):
+    done = load(lake, b"<c>", b"no", declare="a int", tables={})
+    assert (done.counts.rows_in, done.counts.rows_out, done.counts.refused) == (2, 0, 2)
+    assert lake.read("curated.t").count() == 0
+    assert [row[0] for row in quarantined(lake)] == ["f#1", "f#2"]
+
+
+@embedded_only
 def test_a_write_that_fails_leaves_the_quarantine_as_it_was(lake, monkeypatch):
     write = Lake.write
 
@@ -285,6 +324,7 @@ def test_a_write_that_fails_leaves_the_quarantine_as_it_was(lake, monkeypatch):
             with pytest.raises(OSError, match="disk full"):
                 load(lake, b"<c><a/></c>", *documents)
         assert lake.read("quarantine.curated_t").count() == expected
+        assert (structures.known(lake, "curated.t") is None) == (expected == 0)
         load(lake, b"<c><a/></c>", b"<c>")
 
 

@@ -132,7 +132,8 @@ def test_a_folder_of_documents() -> None:
     result = call("flatten", "folder", "--out", "out.jsonl", "--json")
     assert json.loads(result.stdout) == {
         "rows": 5,
-        "documents": 5,
+        "documents": 4,
+        "blank": 1,
         "refused": {"truncated": 1},
         "value_errors": 0,
         "rescued": 0,
@@ -314,6 +315,32 @@ def test_documents_that_are_cut_short_keep_what_can_be_salvaged() -> None:
             2,
         ),
         (
+            ("schema", "rows.parquet", "--column", "doc", "--out", "rows.parquet"),
+            "error: --out rows.parquet is, holds or lies in rows.parquet, which is read; name another place\n",
+            2,
+        ),
+        (
+            ("schema", "rows.parquet", "--column", "doc", "--out", "folder"),
+            "error: folder: found a folder, expected a file or nothing; choose another place\n",
+            2,
+        ),
+        (
+            ("flatten", "rows.csv", "--column", "doc", "--schema", "rows.jsonl", "--out", "rows.jsonl"),
+            "error: --out rows.jsonl is, holds or lies in rows.jsonl, which is read; name another place\n",
+            2,
+        ),
+        (
+            ("tables", "rows.parquet", "--column", "doc", "--key", "id", "--out", "rows.csv"),
+            "error: rows.csv: cannot be written: [Errno 17] File exists: 'rows.csv'\n",
+            2,
+        ),
+        (
+            ("schema", "folder/sub/2.xml"),
+            "error: folder/sub/2.xml: there are no documents to learn a schema from (1 rows, 0 documents, 1 blank); "
+            "name one by --schema\n",
+            1,
+        ),
+        (
             ("tables", "rows.parquet", "--column", "doc", "--out", "out"),
             "error: --key: found none; expected columns that identify documents, of ['id', 'doc']\n",
             2,
@@ -391,6 +418,48 @@ def test_batches_hold_a_bounded_number_of_bytes() -> None:
         csv.writer(file).writerows([["doc"], *([document] for document in documents)])
     sizes = [batch["doc"].nbytes for batch in xml.source("long.csv", "doc").batches()]
     assert len(sizes) >= 3 and sorted(sizes)[-2] <= 17_000_000
+
+
+def test_a_folder_of_tables_is_replaced_as_a_whole_and_nothing_else() -> None:
+    def tables(document: str, *more: str) -> list[str]:
+        Path("day.xml").write_text(document)
+        assert call("tables", "day.xml", "--out", "out", *more).exit_code == 0
+        return sorted(path.name for path in Path("out").iterdir())
+
+    sides = [f"_{name}.parquet" for name in ("errors", "lineage", "rescued")]
+    assert tables("<c><a/><a/><b/><b/></c>") == [*sides, "_tables.json", "a.parquet", "b.parquet", "document.parquet"]
+    Path("out/z.parquet").write_text("somebody else's")
+    Path("secret.parquet").write_text("elsewhere")
+    assert tables("<c><b/><b/></c>") == [*sides, "_tables.json", "b.parquet", "document.parquet", "z.parquet"]
+    assert json.loads(Path("out/_tables.json").read_text()) == {"tables": [*sides, "b.parquet", "document.parquet"]}
+
+    # A run that fails leaves what was there; a list that leads out of the folder is not followed.
+    assert call("tables", "day.xml", "--out", "out", "--key", "_file", "--schema", "none").exit_code == 2
+    assert "b.parquet" in os.listdir("out")
+    listed = {"tables": ["../secret.parquet", "..", "", 7, "b.parquet"]}
+    Path("out/_tables.json").write_text(json.dumps(listed))
+    delta = ["_errors", "_lineage", "_rescued", "_tables.json", "b", "document", "z.parquet"]
+    left = [name for name in tables("<c><b/><b/></c>", "--to", "delta") if name not in [*sides, "document.parquet"]]
+    assert left == delta
+    assert Path("secret.parquet").exists()
+    Path("out/document/notes.txt").write_text("in a table of ours")
+    lines = [name.replace("parquet", "jsonl") for name in sides]
+    left = [name for name in tables("<c/>", "--to", "jsonl") if name not in [*sides, "document.parquet"]]
+    assert left == [*lines, "_tables.json", "document.jsonl", "z.parquet"]
+
+
+def test_blank_texts_are_counted_beside_documents() -> None:
+    pq.write_table(pa.table({"doc": ["<c/>", "", " \n", None, "\ufeff", " <c/>"]}), "some.parquet")
+    done = call("flatten", "some.parquet", "--column", "doc", "--out", "out.jsonl", "--declare", "a int")
+    assert done.output.splitlines()[0] == "out.jsonl: 6 rows, 2 documents, 3 blank"
+    learnt = call("schema", "some.parquet", "--column", "doc", "--json")
+    assert {name: json.loads(learnt.output)[name] for name in ("documents", "blank", "read")} == {
+        "documents": 2,
+        "blank": 3,
+        "read": 2,
+    }
+    spark = call("flatten", "some.parquet", "--column", "doc", "--dialect", "spark", "--out", "out.jsonl")
+    assert spark.output.splitlines()[:2] == ["out.jsonl: 6 rows, 5 documents", "refused documents: 3 (truncated 3)"]
 
 
 @pytest.mark.parametrize("out", ["rows.parquet", ".", "rows.parquet/inside.parquet"])

@@ -135,6 +135,23 @@ def test_paths_tell_what_was_seen() -> None:
     assert shares == pytest.approx({"a": 0, "b": 2 / 3, "b._VALUE": 1 / 2, "b._k": 1 / 2, "c": 2 / 3, "c.d": 0})
 
 
+def test_a_text_path_counts_the_documents_with_text() -> None:
+    documents = [
+        "<p><b>x</b></p>",
+        "<p><b><c/></b></p>",
+        "<p><b><c/>t<c/>u</b><b>y</b></p>",
+        "<p><b k='1'/><b> </b></p>",
+    ]
+    for pad in ("", " " * 2**21):  # by the reference; long enough for the compiled loops
+        found = xml.discover([document + pad for document in documents]).paths.to_pylist()
+        assert [(row["path"], row["occurrences"], row["documents"]) for row in found] == [
+            ("b", 6, 4),
+            ("b._VALUE", 4, 2),
+            ("b._k", 1, 1),
+            ("b.c", 3, 2),
+        ]
+
+
 def test_a_path_with_dots_in_a_name_stands_in_back_ticks() -> None:
     assert xml.discover(["<p><x.y><z/></x.y></p>"]).paths["path"].to_pylist() == ["`x.y`", "`x.y`.z"]
     assert xml.discover(["<p><x.y/></p>"], xml.Options(arrays=("`x.y`",))).ddl == "struct<`x.y`: array<string>>"
@@ -215,7 +232,7 @@ def test_only_schemas_of_the_same_rules_merge() -> None:
 
 def test_text_that_is_no_schema_is_refused() -> None:
     for text in ("{}", "x", '{"format": 0}', "[]"):
-        with pytest.raises(UsageError, match="not an XML schema in format 1"):
+        with pytest.raises(UsageError, match="not an XML schema in format 2"):
             xml.Schema.from_json(text)
 
 

@@ -285,7 +285,7 @@ RULES = {
 def test_attacks_of_third_parties(realdata: Path, reached: list[str]) -> None:
     files = [path for path in sorted((realdata / "xml_pathological").rglob("*")) if path.name in RULES]
     if not files:
-        pytest.skip("no files of attacks")
+        pytest.skip(f"no files of attacks in {realdata / 'xml_pathological'}; set THRESHER_REALDATA to their folder")
     contents = [path.read_bytes() for path in files]
     reached.clear()
 

@@ -63,3 +63,16 @@ def test_xmltodict_convention_is_what_xmltodict_gives() -> None:
 def test_an_unknown_convention_is_refused() -> None:
     with pytest.raises(UsageError, match="convention 'parker'; expected one of spark, xmltodict"):
         xml.to_json([], convention="parker")
+
+
+def test_years_that_python_does_not_know_are_written():
+    # Spark reads codes such as 48765-2 as a month.
+    schema = xml.Schema.from_ddl("d date, t timestamp, u array<timestamp_ntz>", xml.Options.spark())
+    documents = [
+        "<p><d>+12345-01-31</d><t>48765-2</t><u>2024-01-31 10:00:00.000001</u></p>",
+        "<p><d>-0001-12-31</d><t>1969-12-31 23:59:59.5</t></p>",
+    ]
+    assert xml.to_json(documents, schema).to_pylist() == [
+        '{"d":"+12345-01-31","t":"+48765-02-01T00:00:00.000Z","u":["2024-01-31T10:00:00.000001"]}',
+        '{"d":"-0001-12-31","t":"1969-12-31T23:59:59.500Z"}',
+    ]

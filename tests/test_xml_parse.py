@@ -101,6 +101,10 @@ def test_errors_and_rescued_values_name_the_place_in_arrays() -> None:
         ("<p><x.y>1</x.y><x.y>2</x.y></p>", "a int", {"a": None}, {"`x.y`": ["1", "2"]}),
         # a scalar that repeats: the last counts
         ("<p><a>1</a><a>2</a><a>3</a></p>", "a int", {"a": 3}, {"a": ["1", "2"]}),
+        ("<p><a>x</a><a>2</a></p>", "a int", {"a": 2}, {"a": "x"}),
+        ("<p><a k='1'>1</a><a>2</a></p>", "a int", {"a": 2}, {"a": {"_k": "1", "_VALUE": "1"}}),
+        ("<p><a><c>1</c></a><a><b>2</b></a></p>", "a struct<b: int>", {"a": {"b": 2}}, {"a": {"c": "1"}}),
+        ("<p><m><a>x</a><a>2</a></m></p>", "m map<string,int>", {"m": [("a", 2)]}, {"m.a": "x"}),
         ("<p>t<a/>u</p>", "_VALUE string", {"_VALUE": "u"}, {"_VALUE": "t", "a": ""}),
         # a subtree where a scalar was expected: a string is its XML
         ("<p><a>x &lt; y<b k='&quot;'/></a></p>", "a string", {"a": "x &lt; y<b k='\"'></b>"}, {}),
@@ -126,6 +130,34 @@ def test_errors_and_rescued_values_name_the_place_in_arrays() -> None:
 )
 def test_shapes(document: str, ddl: str, value: Any, rescued: Any) -> None:
     assert parsed(document, ddl) == (value, rescued, [])
+
+
+def test_a_replaced_value_is_rescued_once_and_a_bad_last_one_is_an_error() -> None:
+    assert parsed("<p><a>1</a><a>x</a></p>", "a int") == ({"a": None}, {"a": ["1", "x"]}, [("a", 1, 12, "x")])
+
+
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
+
+
+@pytest.mark.parametrize(
+    ("document", "value"),
+    [
+        (f"<p xmlns:i='{XSI}'><a i:nil='true'/></p>", None),
+        (f"<p><a xmlns:i = ' {XSI} ' i:nil='1'/></p>", None),
+        (f"<p xmlns:i='{XSI}' xmlns:j='{XSI}'><a j:nil='true'/></p>", None),
+        (f"<p xmlns:i='{XSI}'><a i:nil='false'/></p>", {"_VALUE": None, "_i:nil": None}),
+        (f"<p xmlns:i='{XSI}'><a xmlns:i='urn:u' i:nil='true'/></p>", {"_VALUE": None, "_i:nil": True}),
+        (f"<p xmlns:i='urn:u'><b xmlns:i='{XSI}'/><a i:nil='true'/></p>", {"_VALUE": None, "_i:nil": True}),
+        ("<p><a i:nil='true'/></p>", {"_VALUE": None, "_i:nil": True}),
+        (f"<p xmlns:i='{XSI}'><a nil='true' i:k='1'/></p>", {"_VALUE": None, "_i:nil": None}),
+    ],
+)
+def test_nil_has_the_prefix_that_the_document_gives_it(document: str, value: Any) -> None:
+    schema = xml.Schema.from_ddl("a struct<_VALUE: string, `_i:nil`: boolean>")
+    for some in (document, document + f"<!--{' ' * 2**21}-->"):  # by the reference; long enough for the compiled loops
+        assert xml.parse([some], schema).values.to_pylist() == [{"a": value}]
+        found = xml.discover([some]).ddl
+        assert ("i:nil`: boolean" in found, "_VALUE" in found) == (bool(value and value["_i:nil"]), False)
 
 
 def test_a_subtree_where_a_number_was_expected_is_an_error_and_rescued() -> None:

@@ -27,6 +27,10 @@ OPTIONS = [
     xml.Options.spark(),
     xml.Options.spark(ignore_surrounding_spaces=False, null_value="", prefers_decimal=True),
     xml.Options.spark(ignore_namespace=True, exclude_attribute=True),
+    xml.Options(roots=("a", "{u}b", "ä"), ignore_namespace=True),
+    xml.Options(namespaces={"n": "u", "": "v"}, max_attributes=2),
+    xml.Options(namespaces={"n": "u", "k": "v"}, roots=("{u}b", "a", "_a"), exclude_attribute=True),
+    xml.Options.spark(namespaces={"n": "u", "k": "v"}, roots=("{u}b", "a", "b")),
 ]
 
 
@@ -84,8 +88,14 @@ marks = st.sampled_from(
 names = st.sampled_from(
     ["a", "A", "b", "_a", "_VALUE", "n:b", "m:b", "ä", "quite-a-long.name", "quite-a-long.name-for-all"]
 )
-attribute_names = st.sampled_from(["a", "A", "id", "n:b", "m:b", "xmlns:n", "xmlns", "xsi:nil", "VALUE"])
-values = st.one_of(texts.map(quoteattr), st.sampled_from(["'true'", "'&lt;&#10;'", '"a\tb"', "'1'"]))
+attribute_names = st.sampled_from(
+    ["a", "A", "id", "n:b", "m:b", "xmlns:n", "xmlns", "xsi:nil", "n:nil", "nil", "VALUE", "value"]
+)
+xsi = "'http://www.w3.org/2001/XMLSchema-instance'"
+values = st.one_of(texts.map(quoteattr), st.sampled_from(["'true'", "'&lt;&#10;'", '"a\tb"', "'1'", xsi]))
+
+declaring = st.sampled_from(["xmlns", "xmlns:n", "xmlns:m", "xmlns:xsi"])
+uris = st.sampled_from(["'u'", '"v"', "' u '", "'&#118;'", "'w'", "''", "'http://www.w3.org/2001/XMLSchema-instance'"])
 
 
 @st.composite
@@ -93,6 +103,8 @@ def elements(draw: st.DrawFn, depth: int = 0) -> str:
     """An element as text, mostly well-formed."""
     name = draw(names)
     pairs = draw(st.dictionaries(attribute_names, values, max_size=2))
+    if not depth:
+        pairs = draw(st.dictionaries(declaring, uris, max_size=3)) | pairs
     written = "".join(f"{draw(st.sampled_from([' ', '  ', chr(10)]))}{key}={value}" for key, value in pairs.items())
     inside = st.one_of(texts.map(escape), marks, elements(depth + 1)) if depth < 4 else texts.map(escape)
     content = "".join(draw(st.lists(inside, max_size=4 if depth else 6)))
@@ -242,6 +254,76 @@ def test_discovery_of_many_documents_in_threads() -> None:
         slow.observe(document, True)
 
     assert quick.schema().to_json() == slow.schema().to_json()
+
+
+INVOICES = [
+    '<Invoice xmlns="urn:i" xmlns:c="urn:c" id="1" c:u="x"><c:ID>1</c:ID><Line><c:ID>2</c:ID></Line></Invoice>',
+    '<i:Invoice id="2" xmlns:i="urn:i" b:u="y" xmlns:b="urn:c"><b:ID>3</b:ID><i:Line/></i:Invoice>',
+    "<n:Note xmlns:n='urn:n' xmlns:c='urn:c'><c:ID>4</c:ID></n:Note>",
+    "<Note xmlns='urn:n' xmlns:n='urn:c'><n:ID>5</n:ID></Note>",
+]
+BY_URI = {"c": "urn:c", "": "urn:i", "n": "urn:n"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        xml.Options(roots=("Invoice", "Note"), ignore_namespace=True),
+        xml.Options(roots=("{urn:i}Invoice", "{urn:n}Note"), ignore_namespace=True),
+        xml.Options(namespaces=BY_URI),
+        xml.Options(namespaces=BY_URI, roots=("{urn:i}Invoice", "{urn:n}Note")),
+    ],
+    ids=range(4),
+)
+def test_mixed_roots_and_prefixes_are_not_left_to_the_reference(options: xml.Options) -> None:
+    documents = INVOICES * 3
+
+    schema, left = learnt(documents, options)
+
+    assert left == 0
+    assert schema.to_json() == xml.discover(documents, options).to_json()
+    assert read_alike(documents, schema, options) == set()
+
+
+@pytest.mark.parametrize(
+    ("options", "others"),
+    [
+        (xml.Options(roots=("Invoice",), ignore_namespace=True), {2, 3}),
+        (xml.Options(roots=("{urn:i}Invoice", "{urn:c}Note"), ignore_namespace=True), {2, 3}),
+        (xml.Options(namespaces={"c": "urn:c"}, roots=("{urn:n}Note",)), {0, 1}),
+    ],
+)
+def test_other_roots_are_left_to_the_reference(options: xml.Options, others: set[int]) -> None:
+    schema = xml.discover(INVOICES, options)
+
+    assert read_alike(INVOICES, schema, options) == others
+    assert learnt(INVOICES, options)[1] == len(others)
+
+
+def test_declarations_that_differ_from_document_to_document_are_read_all_the_same() -> None:
+    documents = [
+        f"<p{row}:a xmlns:p{row}='u' xmlns:o='o{row}'><p{row}:b>{row}</p{row}:b></p{row}:a>" for row in range(150)
+    ]
+    options = xml.Options(namespaces={"n": "u"})
+
+    schema, left = learnt(documents, options)
+
+    assert (schema.ddl, left) == ("struct<`n:b`: bigint>", 50)
+    assert xml.parse(documents, schema).values.to_pylist() == [{"n:b": row} for row in range(150)]
+    assert len(read_alike(documents, schema, options)) == 50
+
+
+def test_options_of_any_length_have_room() -> None:
+    options = xml.Options(attribute_prefix="_" * 10_000, value_tag="v" * 20_000, null_value="-" * 30_000)
+    document = "<p K='1' ä='2'>t<A/></p>"
+    spark = xml.Options.spark(attribute_prefix="_" * 10_000, value_tag="v" * 20_000)
+
+    for chosen in (options, spark):
+        schema, left = learnt([document] * 3, chosen)
+
+        assert left == 0
+        assert schema.to_json() == xml.discover([document] * 3, chosen).to_json()
+        assert read_alike([document, document.lower()], schema, chosen) == {1}
 
 
 SPARK = xml.Options.spark()

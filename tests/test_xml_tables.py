@@ -77,10 +77,16 @@ def test_parsed_values_give_the_same_tables_in_any_cut() -> None:
     }
 
 
-def test_documents_without_repeated_or_single_content() -> None:
-    assert xml.tables([], xml.discover([]), []) == {}
-    only_items = xml.discover(["<p><a>1</a><a>2</a></p>"])
-    assert list(xml.tables([], only_items, [])) == ["a"]
+def test_every_document_has_a_row_whatever_it_holds() -> None:
+    documents = ["<p><a>1</a><a>2</a></p>", "<p/>", None, "<p", "<p><a>3</a></p>"]
+    only_items = xml.tables(documents, xml.discover(documents), list("klmno"))
+    assert {name: rows(table) for name, table in only_items.items()} == {
+        "document": [("k",), ("l",), ("o",)],
+        "a": [("k#1", "k", "k", 1, 1), ("k#2", "k", "k", 2, 2), ("o#1", "o", "o", 1, 3)],
+    }
+    empty = xml.tables(["<p/>", None, "<p", "<q/>"], xml.discover(["<p/>"]), list("klmn"))
+    assert {name: rows(table) for name, table in empty.items()} == {"document": [("k",), ("n",)]}
+    assert {name: table.num_rows for name, table in xml.tables([], xml.discover([]), []).items()} == {"document": 0}
     assert rows(xml.tables(["<p>t</p>"], xml.discover(["<p>t</p>"]), ["k"])["document"]) == [("k", "t")]
 
 
@@ -210,6 +216,7 @@ def test_elements_of_one_name_and_shape_share_a_table() -> None:
 
     made = xml.tables([ORDER, "<order/>"], schema, ["k", "l"])
 
+    assert rows(made.pop("document")) == [("k",), ("l",)]
     assert list(made) == ["address", "phone"]
     links = ["_key", "_parent_key", "_row_key", "_ordinal", "_path", "_parent_table"]
     assert made["address"].column_names == [*links, "city"]
@@ -229,7 +236,9 @@ def test_elements_of_one_name_and_shape_share_a_table() -> None:
 
 def test_what_differs_in_type_name_or_elevation_shares_no_table() -> None:
     def tables(ddl: str, **options: Any) -> list[str]:
-        return list(xml.table_layout(xml.Schema.from_ddl(ddl), xml.Options(reuse_shapes=True, **options)))
+        document, *others = xml.table_layout(xml.Schema.from_ddl(ddl), xml.Options(reuse_shapes=True, **options))
+        assert document == "document"
+        return others
 
     item = "array<struct<t: string, n: array<int>>>"
     assert tables(f"a struct<x: {item}>, b struct<X: {item}>") == ["x", "n"]

@@ -90,19 +90,44 @@ def _parse(threads: int) -> Callable[..., Task]:
     return ready
 
 
-def _parse_hard(documents: str, schema: str, repeated: str) -> Task:
-    """Every document with a DOCTYPE, which leaves it to the reference path."""
-    from thresher import xml
+def _parse_changed(change: Callable[[bytes], bytes], is_refused: bool = False) -> Callable[..., Task]:
+    """The first documents with something in each of them that is not plain."""
 
-    blobs = [_with_doctype(blob) for blob in part(documents)]
-    column, known = pa.array(blobs, pa.binary()), xml.Schema.from_json(Path(schema).read_text(encoding="utf-8"))
-    return task_of(blobs, lambda: xml.parse(column, known), lambda parsed: of_arrow(parsed.values, repeated))
+    def ready(documents: str, schema: str, repeated: str) -> Task:
+        from thresher import xml
+
+        blobs = [change(blob) for blob in part(documents)]
+        column, known = pa.array(blobs, pa.binary()), xml.Schema.from_json(Path(schema).read_text(encoding="utf-8"))
+
+        def sums(parsed: xml.Parsed) -> Sums:
+            return {} if is_refused else of_arrow(parsed.values, repeated)
+
+        return task_of(blobs, lambda: xml.parse(column, known, threads=1), sums)
+
+    return ready
 
 
 def _with_doctype(blob: bytes) -> bytes:
     if b"<!DOCTYPE" in blob or b"\0" in blob[:4]:  # in UTF-16 it is hard already
         return blob
     return re.sub(rb"^(\xef\xbb\xbf)?\s*(<\?xml.*?\?>)?", rb"\1\2<!DOCTYPE any>", blob, count=1)
+
+
+def _with_subset(blob: bytes) -> bytes:
+    return _with_doctype(blob).replace(b"<!DOCTYPE any>", b"<!DOCTYPE any [<!ELEMENT any ANY>]>", 1)
+
+
+def _with_unknown(blob: bytes) -> bytes:
+    return _before_the_end(blob, b"<unknown>1</unknown>")
+
+
+def _with_mismatch(blob: bytes) -> bytes:
+    return _before_the_end(blob, b"</mismatch>")
+
+
+def _before_the_end(blob: bytes, more: bytes) -> bytes:
+    end = blob.rindex(b"</")
+    return blob[:end] + more + blob[end:]
 
 
 def _discover(documents: str, schema: str, repeated: str) -> Task:
@@ -199,7 +224,10 @@ WAYS: dict[str, Callable[..., Task]] = {
     PARSE: _parse(1),
     PARSE_2: _parse(2),
     DISCOVER: _discover,
-    HARD: _parse_hard,
+    HARD: _parse_changed(_with_doctype),
+    "xml.parse, DOCTYPE with declarations": _parse_changed(_with_subset),
+    "xml.parse, an unknown element": _parse_changed(_with_unknown),
+    "xml.parse, mismatched tag": _parse_changed(_with_mismatch, is_refused=True),
     "memory scan (numpy)": _scan,
     "expat without handlers": _expat,
     "lxml.fromstring": _lxml,

@@ -2,16 +2,20 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from thresher.cli_parts import Parameter, json_flag, print_json, print_table
 from thresher.cli_xml_reading import Documents, schema_for, schema_of
-from thresher.cli_xml_result import as_text, finish, note_unread, print_paths
+from thresher.cli_xml_result import as_text, blank, finish, note_unread, print_paths
 from thresher.errors import UsageError
+
+if TYPE_CHECKING:
+    from thresher.xml import Schema, Source
 
 _DOCUMENTS = (
     click.option("--column", metavar="C", help="The column with the documents (XML files: its name in the result)."),
@@ -37,6 +41,34 @@ _RESULT = (
 )
 
 
+@dataclass(frozen=True)
+class _Conversion:
+    """What `flatten` and `tables` are asked for."""
+
+    documents: Documents
+    file: str
+    out: str
+    to: str | None
+    schema_file: str | None
+    declare: str | None
+    strict: bool
+    as_json: bool
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> "_Conversion":
+        """From the values of all options. Raises UsageError where the result would replace what is read."""
+        about = {field.name: given.pop(field.name) for field in fields(Documents)}
+        asked = cls(Documents(**about), **given)
+        _require_another_place(asked.file, asked.out)
+        if asked.schema_file:
+            _require_another_place(asked.schema_file, asked.out)
+        return asked
+
+    def schema(self, source: "Source") -> "Schema":
+        """The schema that is named, or else learnt."""
+        return schema_for(source, self.documents, self.schema_file, self.declare)
+
+
 def _options(*groups: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
     flat = [option for group in groups for option in group]
     return lambda command: reduce(lambda made, option: option(made), reversed(flat), command)
@@ -56,17 +88,24 @@ def xml() -> None:
 def schema(file: str, declare: str | None, shown: str | None, out: str | None, as_json: bool, **about: Any) -> None:
     """Learn the schema of all documents in FILE: Parquet, CSV, JSON lines, XML, or a folder of them."""
     from thresher import files
+    from thresher.xml.outputs import require_place
 
+    if out:
+        _require_another_place(file, out)
+        require_place(Path(out), "json")
     documents = Documents(**about)
     source = documents.open(file)
     found = schema_for(source, documents, None, declare)
     note_unread(source)
-    read = f"documents read: {found.documents:,} of {source.reading.documents:,}"
+    read = f"documents read: {found.documents:,} of {source.reading.documents:,}{blank(source.reading)}"
     if out:
-        files.replace(Path(out), as_text(found, shown or "json").encode())
+        try:
+            files.replace(Path(out), as_text(found, shown or "json").encode())
+        except OSError as error:
+            raise UsageError(f"--out {out}: cannot be written: {error}") from error
     if as_json:
-        about_paths = {"ddl": found.ddl, "paths": found.paths.to_pylist()}
-        print_json({"documents": source.reading.documents, "read": found.documents, **about_paths})
+        counts = {"documents": source.reading.documents, "blank": source.reading.blank, "read": found.documents}
+        print_json({**counts, "ddl": found.ddl, "paths": found.paths.to_pylist()})
     elif out:
         click.echo(f"{out}: {found.paths.num_rows:,} paths; {read}")
     elif shown in ("ddl", "json"):
@@ -82,16 +121,7 @@ def schema(file: str, declare: str | None, shown: str | None, out: str | None, a
 @_options(_DOCUMENTS, _SCHEMA)
 @click.option("--out", required=True, metavar="OUT", help="The file to write; for Delta a folder.")
 @_options(_RESULT)
-def flatten(
-    file: str,
-    out: str,
-    to: str | None,
-    schema_file: str | None,
-    declare: str | None,
-    strict: bool,
-    as_json: bool,
-    **about: Any,
-) -> None:
+def flatten(**given: Any) -> None:
     """Write the rows of FILE with the documents as nested values, beside the columns _rescued and _errors.
 
     Documents and values that cannot be read are null, their errors in _errors. Exit code 1: not one document could be
@@ -101,16 +131,15 @@ def flatten(
     from thresher.xml.conversion import flatten_file
     from thresher.xml.outputs import require_place
 
-    format = to or _format_of(out)
-    _require_another_place(file, out)
-    require_place(Path(out), format)
-    documents = Documents(**about)
-    source = documents.open(file)
-    known = schema_for(source, documents, schema_file, declare)
+    asked = _Conversion.of(given)
+    format = asked.to or _format_of(asked.out)
+    require_place(Path(asked.out), format)
+    source = asked.documents.open(asked.file)
+    known = asked.schema(source)
     with PassProgress() as progress:
         passing = progress.batches("flattening", source)
-        tally = flatten_file(source, Path(out), format, known, documents.own_options(), passing)
-    finish(tally, source, {"out": out}, strict, as_json)
+        tally = flatten_file(source, Path(asked.out), format, known, asked.documents.own_options(), passing)
+    finish(tally, source, {"out": asked.out}, asked.strict, asked.as_json)
 
 
 @xml.command()
@@ -119,42 +148,31 @@ def flatten(
 @click.option("--key", "keys", multiple=True, metavar="K", help="A column that identifies documents; repeatable.")
 @click.option("--out", required=True, metavar="DIR", help="The folder for the tables.")
 @_options(_RESULT)
-def tables(
-    file: str,
-    keys: Sequence[str],
-    out: str,
-    to: str | None,
-    schema_file: str | None,
-    declare: str | None,
-    strict: bool,
-    as_json: bool,
-    **about: Any,
-) -> None:
+def tables(keys: Sequence[str], **given: Any) -> None:
     """Write a table per repeated element of the documents in FILE, linked by keys.
 
     Beside them stand _lineage (where every path of the documents is), _errors and _rescued (with the documents' keys).
-    XML files are their own keys: --key is for others. Exit codes as for flatten.
+    XML files are their own keys: --key is for others. Tables that an earlier run left in the folder are replaced, and
+    removed where there are none of their names; _tables.json lists them. Other files stay. Exit codes as for flatten.
     """
     from thresher.cli_progress import PassProgress
     from thresher.xml.conversion import table_places, tables_file
 
-    format = to or "parquet"
-    _require_another_place(file, out)
-    documents = Documents(**about)
-    source = documents.open(file)
+    asked = _Conversion.of(given)
+    format, folder = asked.to or "parquet", Path(asked.out)
+    source = asked.documents.open(asked.file)
     keys = keys or [name for name in ("_file", "_ordinal") if source.format == "xml" and name in source.schema.names]
     missing = [key for key in keys if key not in source.schema.names]
     if not keys or missing:
         raise UsageError(
             f"--key: found {list(keys) or 'none'}; expected columns that identify documents, of {source.schema.names}"
         )
-    known = schema_for(source, documents, schema_file, declare)
-    options = documents.own_options()
+    known, options = asked.schema(source), asked.documents.own_options()
     with PassProgress() as progress:
         passing = progress.batches("splitting", source)
-        tally = tables_file(source, Path(out), format, keys, known, options, passing)
-    written = [str(place) for place, _ in table_places(Path(out), format, known, options).values()]
-    finish(tally, source, {"out": out, "tables": written}, strict, as_json)
+        tally = tables_file(source, folder, format, keys, known, options, passing)
+    written = [str(place) for place, _ in table_places(folder, format, known, options).values()]
+    finish(tally, source, {"out": asked.out, "tables": written}, asked.strict, asked.as_json)
 
 
 @xml.command()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thresher.cli_xml_result import note_unread
+from thresher.cli_xml_result import blank, note_unread
 from thresher.errors import DataError, MissingColumns, UsageError
 
 if TYPE_CHECKING:
@@ -105,8 +105,12 @@ def _nothing_learnt(source: "Source", documents: Documents) -> DataError:
         unread += [f"{error['rule']}: {error['reason']}: {error['snippet']!r}" for error in errors[:3]]
         if errors:
             break
-    reasons = "; ".join(unread) or "there are none"
-    return DataError(f"{source.path}: no document can be read, so there is no schema to learn ({reasons})")
+    if not unread:
+        found = f"{source.reading.rows:,} rows, {source.reading.documents:,} documents{blank(source.reading)}"
+        return DataError(
+            f"{source.path}: there are no documents to learn a schema from ({found}); name one by --schema"
+        )
+    return DataError(f"{source.path}: no document can be read, so there is no schema to learn ({'; '.join(unread)})")
 
 
 def schema_of(file: str, documents: Documents) -> "Schema":

@@ -13,6 +13,7 @@ from thresher.cli_parts import print_json, print_table
 if TYPE_CHECKING:
     from thresher.xml import Schema, Source
     from thresher.xml.conversion import Tally
+    from thresher.xml.readers import Reading
 
 _PATH_COLUMNS = ("path", "kind", "type", "occurrences", "documents", "max repeats", "null share", "example")
 
@@ -52,6 +53,11 @@ def note_unread(source: "Source") -> None:
         click.echo(f"not read: and {source.reading.refused_count - 5:,} more", err=True)
 
 
+def blank(counts: "Reading | Tally") -> str:
+    """What to say after the number of documents, if there are blank texts, which are none."""
+    return f", {counts.blank:,} blank" if counts.blank else ""
+
+
 def finish(tally: "Tally", source: "Source", written: dict[str, Any], strict: bool, as_json: bool) -> None:
     """Tell what became of the documents, and exit as that demands."""
     unread = source.reading.refused_count
@@ -61,6 +67,7 @@ def finish(tally: "Tally", source: "Source", written: dict[str, Any], strict: bo
             {
                 "rows": tally.rows,
                 "documents": tally.documents,
+                "blank": tally.blank,
                 "refused": dict(tally.refused),
                 "value_errors": tally.value_errors,
                 "rescued": tally.rescued,
@@ -71,8 +78,8 @@ def finish(tally: "Tally", source: "Source", written: dict[str, Any], strict: bo
         )
     else:
         rules = ", ".join(f"{rule} {count:,}" for rule, count in sorted(tally.refused.items()))
-        click.echo(f"{written['out']}: {tally.rows:,} rows, {tally.documents:,} documents")
-        label = "refused or cut short" if tally.is_salvaging else "refused"
+        click.echo(f"{written['out']}: {tally.rows:,} rows, {tally.documents:,} documents{blank(tally)}")
+        label = "refused or cut short" if tally.options.salvage else "refused"
         click.echo(f"{label} documents: {tally.refused.total():,}{f' ({rules})' if rules else ''}")
         click.echo(f"refused values: {tally.value_errors:,}")
         click.echo(f"documents with a rescued rest: {tally.rescued:,}")

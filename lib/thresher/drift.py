@@ -1,10 +1,12 @@
 """Documents that differ from the known structure: it grows, they are kept aside, or the load is refused."""
 
+import heapq
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 import pyarrow as pa
 
@@ -65,22 +67,22 @@ def check(policy: str, options: xml.Options) -> None:
         )
 
 
-def require_none(target: str, drift: pa.Table, parsed: Frame) -> None:
-    """Raise DataError that lists what is new or changed, with the keys of the first rows that have it.
+def refused_by(drift: pa.Table) -> list[dict[str, str]]:
+    """What the policy `refuse` does not let through: what is new or changed. What has vanished is fine."""
+    return [row for row in drift.to_pylist() if row["change"] != "vanished"]
 
-    `parsed` holds the documents as the known schema reads them, with `_key` and `_rescued`. What has vanished is fine.
+
+def refusal(target: str, changes: Sequence[Mapping[str, str]], rescued: Frame) -> DataError:
+    """The error that lists changes, with the keys of the first rows that have them.
+
+    `rescued` has `_key` and `_rescued` of the documents as the known schema reads them.
     """
-    changes = [row for row in drift.to_pylist() if row["change"] != "vanished"]
-    if not changes:
-        return
-    unknown = parsed.engine.sql(
-        f"select _key, _rescued from parsed where _rescued is not null order by _key limit {SEARCHED_ROWS}",
-        {"parsed": parsed},
-    )
-    rescued = {row["_key"]: list(json.loads(row["_rescued"])) for row in unknown.to_arrow().to_pylist()}
-    shown = [_line(change, rescued) for change in changes[:SHOWN_PATHS]]
+    rows = (row for batch in rescued.batches() for row in batch.to_pylist())
+    first = heapq.nsmallest(SEARCHED_ROWS, rows, key=itemgetter("_key"))
+    places = {row["_key"]: list(json.loads(row["_rescued"])) for row in first}
+    shown = [_line(change, places) for change in changes[:SHOWN_PATHS]]
     more = f"; and {len(changes) - SHOWN_PATHS} more" if len(changes) > SHOWN_PATHS else ""
-    raise DataError(
+    return DataError(
         f"{target}: the documents differ from the known structure in {len(changes)} paths, and nothing was written "
         f"(drift='refuse'): {'; '.join(shown)}{more}. Load once with drift='evolve' to accept them, with "
         f"drift='rescue' to keep them as JSON in _rescued, or have the delivery mended."

@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 
 from thresher import xml
+from thresher.datasets import parse_name
 from thresher.frame import Frame
-from thresher.lake import Lake, parse_name
-from thresher.types import canonical_schema, quoted
+from thresher.lake import Lake
+from thresher.types import canonical_schema
 from thresher.xml.layout import TableLayout
 from thresher.xml.relational import Splitter
 
@@ -52,8 +53,7 @@ def write_tables(
     if not tables:
         return {}
     shapes = {name: canonical_schema(layout[name].schema) for name in tables}
-    rows = lake.sql(f"select _key, {quoted(into)} from rows", rows=lake.read(target))
-    parts = lake.engine.map_batches(rows, partial(_parts, into=into, layout=layout, shapes=shapes), PARTS)
+    parts = lake.engine.map_batches(lake.read(target), partial(_parts, into=into, layout=layout, shapes=shapes), PARTS)
     for name, dataset in tables.items():
         mine = lake.sql("select content from parts where name = :name", {"name": name}, parts=parts)
         made = lake.engine.map_batches(mine, _rows_of, shapes[name], rows_per_call=PARTS_PER_CALL)

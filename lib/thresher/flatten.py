@@ -1,8 +1,7 @@
 """raw → curated: a column of XML documents becomes a nested column, and its repeated elements tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import pyarrow as pa
 from lxml import etree
@@ -10,10 +9,12 @@ from lxml import etree
 from thresher import drift as drifts
 from thresher import quarantine, structures, xml
 from thresher.counts import Counts
+from thresher.datasets import parse_name
+from thresher.document_rows import DocumentRows, counts_of, refused_of
 from thresher.element_tables import default_tables, lineage_of, write_tables
-from thresher.errors import UsageError
+from thresher.errors import SchemaMismatch, UsageError
 from thresher.frame import Frame
-from thresher.lake import Lake, parse_name, require_columns, require_unique
+from thresher.lake import Lake, require_columns, require_unique
 from thresher.project import text_of
 from thresher.types import quoted
 from thresher.xml.decoding import Refused
@@ -74,7 +75,8 @@ def documents(
     | rescue | the structure stays; they go to `_rescued` as JSON |
     | refuse | nothing is written: DataError with the paths and the first rows |
 
-    Raises MissingColumns, DuplicateKeys for a key that does not identify a row, UsageError for an unknown table.
+    Raises MissingColumns, DuplicateKeys for a key that does not identify a row, UsageError for an unknown table, and
+    SchemaMismatch for documents without any field; what was refused of them is in the quarantine then.
     """
     options = options or xml.Options()
     into = into or column
@@ -93,17 +95,19 @@ def documents(
     tables = default_tables(target, list(layout)) if tables is None else tables
     _check_tables(layout, source, target, tables, lineage)
 
-    parsed = lake.engine.stage(xml.flatten(_keyed(rows, key), column, schema, options))
-    if drift == "refuse":
-        drifts.require_none(target, settled.drift, parsed)
-    good = _good(lake, parsed, column, into)
-    refused = _refused(lake, parsed, rows, source, column, key)
-    # Checked before anything is written.
-    counts = _counted(lake, parsed, refused, target, rows.count(), column)
-    # First of all: readers may have seen the new structure when a later write is cut off.
-    structures.remember(lake, target, schema)
-    with quarantine.kept(lake, target, refused):
-        lake.write(target, good, schema="replace")
+    reader = DocumentRows(source, column, into, tuple(key), schema, options)
+    if drift == "refuse" and (changes := drifts.refused_by(settled.drift)):
+        raise drifts.refusal(target, changes, reader.rescued(rows))
+    # Two passes, neither of which holds more than a few batches: what is refused is known before anything is written.
+    noted = reader.noted(rows)
+    refused = refused_of(noted)
+    counts = counts_of(noted, target, rows.count())
+    if not schema.arrow_type.num_fields:
+        quarantine.keep(lake, target, refused)
+        raise _without_fields(target, column, counts)
+    # The structure first: readers may have seen the new one when the write is cut off.
+    with structures.remembered(lake, target, schema), quarantine.kept(lake, target, refused):
+        lake.write(target, reader.good(rows), schema="replace")
     flat = write_tables(lake, target, into, layout, tables)
     paths = lineage_of(schema, options, tables)
     if lineage:
@@ -155,69 +159,10 @@ def _check_tables(
         parse_name(dataset)
 
 
-def _keyed(documents: Frame, key: Sequence[str]) -> Frame:
-    """The rows with `_key`, the text by which tables refer to them."""
-    schema = pa.schema([*documents.schema, pa.field("_key", pa.string())])
-    return documents.engine.map_batches(documents, partial(_with_key, key=tuple(key)), schema)
-
-
-def _with_key(batches: Iterator[pa.RecordBatch], *, key: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        keys = xml.row_keys([batch.column(name) for name in key])
-        yield pa.RecordBatch.from_arrays([*batch.columns, keys], names=[*batch.schema.names, "_key"])
-
-
-def _good(lake: Lake, parsed: Frame, column: str, into: str) -> Frame:
-    kept = [name for name in parsed.columns if name not in ("_errors", "_rescued", "_key")]
-    columns = [f"{quoted(name)} as {quoted(into)}" if name == column else quoted(name) for name in kept]
-    return lake.sql(
-        f"select {', '.join([*columns, '_key', '_rescued'])} from parsed "
-        f"where not ({quoted(column)} is null and _errors is not null)",
-        parsed=parsed,
+def _without_fields(target: str, column: str, counts: Counts) -> SchemaMismatch:
+    kept = f", kept in {quarantine.dataset_of(target)} with reasons and bytes" if counts.refused else ""
+    return SchemaMismatch(
+        f"{target}: the documents in {column} have no fields to make a column of: {counts.rows_in} rows, of which "
+        f"{counts.refused} refused{kept}. No rows were written. Have the delivery mended, or declare the fields that "
+        f"documents will have (declare: 'id int, …')."
     )
-
-
-def _counted(lake: Lake, parsed: Frame, refused: Frame, target: str, rows_in: int, column: str) -> Counts:
-    """The counts of the rows parsed; those kept in part (salvaged) are good rows with an error of the whole."""
-    value = quoted(column)
-    (found,) = (
-        lake.sql(
-            f"select count(case when {value} is null and _errors is not null then 1 end) as refused, "
-            f"count(case when {value} is not null and _rescued is not null then 1 end) as unknown, "
-            f"count(case when {value} is not null and exists(_errors, e -> e.path = '') then 1 end) as in_part, "
-            f"count(*) as parsed from parsed",
-            parsed=parsed,
-        )
-        .to_arrow()
-        .to_pylist()
-    )
-    values = lake.sql("select 1 as one from refused where path is not null", refused=refused).count()
-    more = {"values refused": values, "rows with unknown paths": found["unknown"]}
-    more |= {"rows kept in part": found["in_part"]} if found["in_part"] else {}
-    return Counts(target, rows_in, found["parsed"] - found["refused"], found["refused"], more=more)
-
-
-def _refused(lake: Lake, parsed: Frame, documents: Frame, source: str, column: str, key: Sequence[str]) -> Frame:
-    """One row per error, in the columns of the quarantine."""
-    on = " and ".join(f"p.{quoted(name)} <=> d.{quoted(name)}" for name in key)
-    failed = lake.sql(
-        f"select p._key, p._errors, p.{quoted(column)} is null as is_refused, d.{quoted(column)} as document "
-        f"from parsed p join documents d on {on} where p._errors is not null",
-        parsed=parsed,
-        documents=documents,
-    )
-    return lake.engine.map_batches(failed, partial(_errors_of, source=source), quarantine.SCHEMA)
-
-
-def _errors_of(batches: Iterator[pa.RecordBatch], *, source: str) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        refused = []
-        for row in batch.to_pylist():
-            for number, error in enumerate(row["_errors"]):
-                # A document without a value (mode dropmalformed) is kept once, whatever its errors are.
-                is_whole = not error["path"] or (row["is_refused"] and number == 0)
-                snippet, error["path"] = error.pop("snippet"), error["path"] or None
-                content = row["document"] if is_whole else snippet
-                content = content.encode() if isinstance(content, str) else content
-                refused.append({"source": source, "key": row["_key"], "content": content, **error})
-        yield pa.RecordBatch.from_pylist(refused, schema=quarantine.SCHEMA)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from filelock import FileLock, Timeout
 
 from thresher import sql
+from thresher.datasets import ZONES, is_table_name, parse_name
 from thresher.engines import open_engine
 from thresher.errors import (
     DatasetNotFound,
@@ -28,14 +28,13 @@ from thresher.errors import (
     WriteConflict,
 )
 from thresher.frame import Frame
+from thresher.places import check_readable
 from thresher.project import resolve
 from thresher.sql.params import bind, literal
 from thresher.sql.statements import parse_statement
 from thresher.statements import Changed, compute
 from thresher.types import canonical_schema, ddl, has_void, quoted, unused
 
-ZONES = ("raw", "curated", "mart", "quarantine")
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _LOCK_WAIT_S = 600
 _ATTEMPTS = 8
 
@@ -64,21 +63,6 @@ class Merged:
     inserted: int
     updated: int
     unchanged: int
-
-
-def parse_name(name: str) -> tuple[str, str]:
-    """A dataset's name as zone and name; raises InvalidName.
-
-    >>> parse_name("curated.courses")
-    ('curated', 'courses')
-    """
-    zone, dot, table = str(name).partition(".")
-    if zone not in ZONES or not dot or not _NAME.fullmatch(table):
-        raise InvalidName(
-            f"dataset name {name!r} is not allowed; expected zone.name with a zone of {', '.join(ZONES)} and a name of "
-            f"lower-case letters, digits and _ that begins with a letter (curated.courses), at most 100 characters"
-        )
-    return zone, table
 
 
 class Lake:
@@ -166,7 +150,7 @@ class Lake:
             for each in ZONES
             if zone in (None, each) and (self.path / each).is_dir()
             for folder in (self.path / each).iterdir()
-            if _NAME.fullmatch(folder.name) and DeltaTable.is_deltatable(str(folder))
+            if is_table_name(folder.name) and DeltaTable.is_deltatable(str(folder))
         )
 
     def history(self, name: str) -> list[dict[str, Any]]:
@@ -452,14 +436,6 @@ class Lake:
             yield
         finally:
             lock.release()
-
-
-def check_readable(path: Path) -> None:
-    """Raise LakeError unless the path is a readable folder, or nothing yet in a place that is one."""
-    if path.exists() and not path.is_dir():
-        raise LakeError(f"lake {path} is a file; expected a folder. Give another path with --lake or THRESHER_LAKE.")
-    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
-        raise LakeError(f"lake {path} cannot be read: permission denied for this user")
 
 
 def require_columns(frame: Frame, columns: Sequence[str], what: str) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from thresher.datasets import parse_name
 from thresher.frame import Frame
-from thresher.lake import Lake, parse_name
+from thresher.lake import Lake
 
 SCHEMA = pa.schema(
     [

@@ -4,14 +4,15 @@ Everything on it comes from the lake, the ledger and the report pages themselves
 can be built again at any time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+from thresher.datasets import ZONES
 from thresher.errors import ThresherError
-from thresher.lake import ZONES, Dataset, Lake
+from thresher.lake import Dataset, Lake
 from thresher.ledger import Ledger, Run
 from thresher.report import SIZE_BUDGET, Report, read
 from thresher.templates import publish, shown_size
@@ -40,11 +41,12 @@ class Link:
     notes: tuple[Note, ...]
 
 
-def build(site: Path, lake: Lake, ledger: Ledger) -> Path:
+def build(site: Path, lake: Lake, ledger: Ledger, *, hide: Callable[[str], str] = str) -> Path:
     """Write `<site>/index.html` from the lake, the ledger and the pages in `<site>/reports`; return its path.
 
-    Replaced atomically. A dataset that cannot be read is named on the page and hides no report. Raises OSError when
-    the folder cannot be written, ThresherError when the ledger cannot be read.
+    Replaced atomically. A dataset that cannot be read is named on the page and hides no report. `hide` takes from the
+    page's text what must not be shown. Raises OSError when the folder cannot be written, ThresherError when the ledger
+    cannot be read.
     """
     runs = ledger.runs(limit=RUNS_READ)
     datasets, fault = _datasets(lake)
@@ -52,6 +54,7 @@ def build(site: Path, lake: Lake, ledger: Ledger) -> Path:
     publish(
         "index.html",
         index,
+        hide=hide,
         lake=str(lake.path),
         built_at=datetime.now(UTC),
         links=_links(site, runs),

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 from thresher import files, xml
+from thresher.datasets import parse_name
 from thresher.errors import LakeError, UsageError
-from thresher.lake import Lake, parse_name
+from thresher.lake import Lake
 from thresher.types import TIMESTAMP
 from thresher.xml.schema import CHANGES
 
@@ -57,6 +60,22 @@ def remember(lake: Lake, target: str, schema: xml.Schema) -> None:
     history = [*(before.history.to_pylist() if before else []), *({**stamp, **row} for row in changes.to_pylist())]
     content = {"schema": schema.to_json(), "history": [_plain(row) for row in history]}
     files.replace(file_of(lake, target), json.dumps(content, ensure_ascii=False).encode())
+
+
+@contextmanager
+def remembered(lake: Lake, target: str, schema: xml.Schema) -> Iterator[None]:
+    """`remember`, while the rows of the dataset are written: where that fails, the structure is again what it was."""
+    file = file_of(lake, target)
+    before = file.read_bytes() if file.exists() else None
+    remember(lake, target, schema)
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            file.unlink()
+        else:
+            files.replace(file, before)
+        raise
 
 
 def file_of(lake: Lake, target: str) -> Path:

@@ -19,7 +19,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
 
 from thresher import sql
@@ -31,6 +31,8 @@ from thresher.types import canonical_schema
 
 ROWS_PER_BATCH = 10_000
 BUFFER_BYTES = 1 << 20
+# A row group is kept in memory until it is complete; a row with nested values can be a whole document.
+NESTED_ROWS_PER_GROUP = 1 << 15
 BYTES_PER_BATCH = 1 << 30  # an Arrow string column holds at most 2 GiB
 _numbers = itertools.count()
 
@@ -135,7 +137,7 @@ class DatasetFrame(EmbeddedFrame):
             path = self.folder / fragment.path
             path = path if path.exists() else self.folder / unquote(fragment.path)
             with pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
-                for batch in file.iter_batches(batch_size=rows):
+                for batch in file.iter_batches(batch_size=rows, use_threads=False):
                     yield _with_all(batch, self.dataset.schema, partition)
 
 
@@ -198,6 +200,8 @@ class EmbeddedEngine:
     name = "duckdb"
 
     def __init__(self) -> None:
+        # Arrow's own keeps several times what is in use, of streams that pass from thread to thread.
+        pa.set_memory_pool(pa.system_memory_pool())
         self.connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
         # By default DuckDB spills into the working directory, which is the user's project.
         spilled = tempfile.mkdtemp(prefix="thresher-spill-")
@@ -287,6 +291,7 @@ class EmbeddedEngine:
                 partition_by=list(partition_by) or None,
                 predicate=predicate or None,
                 schema_mode=schema_mode,
+                writer_properties=_writer(frame.schema),
                 commit_properties=_commit(note),
             )
 
@@ -343,6 +348,11 @@ def _in_threads(batches: pa.RecordBatchReader, function: BatchFunction) -> Itera
                 yield from running.popleft().result()
         while running:
             yield from running.popleft().result()
+
+
+def _writer(schema: pa.Schema) -> WriterProperties:
+    has_nested = any(pa.types.is_nested(kind) for kind in schema.types)
+    return WriterProperties(compression="SNAPPY", max_row_group_size=NESTED_ROWS_PER_GROUP if has_nested else None)
 
 
 def _commit(note: Mapping[str, str]) -> CommitProperties:

@@ -26,6 +26,7 @@ _INTEGER = re.compile(r"([+-]?)0*([0-9]+)")
 _DOUBLE = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|NaN|[+-]?(?:INF|Infinity)")
 _SPARK_INTEGER = re.compile(r"([+-]?)0*(\d+)")
 _REMEMBERED, _SHORT = 4096, 40
+_NEVER = re.compile(r"(?!)")
 _LONGEST = 20  # digits; Python refuses to read thousands of them
 # Java's Double.parseDouble, then as many characters as NumberFormat for US English takes.
 _SPARK_DOUBLE = re.compile(r"([+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|NaN|Infinity))[dDfF]?")
@@ -69,6 +70,49 @@ def _no_binary(text: str) -> Any:
     raise ValueError("from_xml reads no binary values")
 
 
+class Texts(dict[str, Any]):
+    """The values of texts of a type, blanks around them included; null where nothing stands.
+
+    A column's short texts come again and again, and are read once; long ones would fill the memory.
+    """
+
+    def __init__(self, kind: pa.DataType, options: Options, *, is_learnt: bool) -> None:
+        super().__init__()
+        self.cast = (learnt_cast_for if is_learnt else cast_for)(kind, options)
+        self.options = options
+        self.plain, self.plain_cast = _plain_numbers(kind) if is_learnt else (_NEVER, self.cast)
+
+    def __missing__(self, text: str) -> Any:
+        if self.cast is str:
+            return self.read(text)
+        is_plain = self.plain.fullmatch(text) and text != self.options.null_value
+        value = self.plain_cast(text) if is_plain else self.read(text)
+        if len(text) <= _SHORT:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[text] = value
+        return value
+
+    def read(self, text: str) -> Any:
+        """The value of any text."""
+        trimmed = self.options.trimmed(text)
+        is_string = self.cast is str
+        if trimmed == self.options.null_value or not (is_string or trimmed.strip()):
+            return None
+        return self.cast(trimmed)
+
+
+@lru_cache(maxsize=64)
+def texts_for(kind: pa.DataType, options: Options, *, is_learnt: bool) -> Texts:
+    """The values of a scalar type, shared by all columns that have it; looking up what is none raises ValueError.
+
+    >>> texts = texts_for(pa.int64(), Options(), is_learnt=True)
+    >>> texts[" 7 "], texts[""]
+    (7, None)
+    """
+    return Texts(kind, options, is_learnt=is_learnt)
+
+
 def learnt_cast_for(kind: pa.DataType, options: Options) -> Cast:
     """Like `cast_for`, for a type that nobody declared: a text that would not have voted for it stays text.
 
@@ -84,9 +128,19 @@ def learnt_cast_for(kind: pa.DataType, options: Options) -> Cast:
             raise ValueError("would not come back as it is written; declare the type to read it all the same")
         return cast(text)
 
-    # A column's short texts come again and again; long ones would fill the memory.
-    remembered = lru_cache(maxsize=_REMEMBERED)(strict)
-    return lambda text: remembered(text) if len(text) <= _SHORT else strict(text)
+    return strict
+
+
+def _plain_numbers(kind: pa.DataType) -> tuple[re.Pattern[str], Cast]:
+    """Texts that a learnt type takes for sure, and their cast: to judge each of them takes several times as long."""
+    if kind == pa.int64():
+        return re.compile(r"-?[1-9][0-9]{0,17}|0"), int
+    if kind == pa.float64():
+        return re.compile(r"(?=[0-9.]{1,15}$)(?:[1-9][0-9]*|0)(?:\.[0-9]+)?"), float
+    if pa.types.is_decimal(kind) and 0 < kind.scale < kind.precision:
+        whole = kind.precision - kind.scale - 1
+        return re.compile(rf"(?:[1-9][0-9]{{0,{whole}}}|0)(?:\.[0-9]{{1,{kind.scale}}})?"), Decimal
+    return _NEVER, str
 
 
 def _integer(bits: int) -> Cast:

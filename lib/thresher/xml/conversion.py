@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from thresher.errors import DataError, SchemaMismatch
+from thresher.errors import DataError
 from thresher.types import unused
 from thresher.xml.flattening import PROBLEMS, RESCUED, flat_schema, flatten_batches
 from thresher.xml.layout import table_layout
@@ -18,6 +18,7 @@ from thresher.xml.outputs import outputs
 from thresher.xml.schema import Schema
 from thresher.xml.sources import Source
 from thresher.xml.streaming import side_tables, tables_batches
+from thresher.xml.table_folders import replacing
 
 SUFFIXES = {"parquet": ".parquet", "jsonl": ".jsonl", "delta": ""}
 LINEAGE_NAME = "_lineage"
@@ -27,12 +28,14 @@ LINEAGE_NAME = "_lineage"
 class Tally:
     """What became of the documents: `refused` by rule, `value_errors` in others, `rescued` with a rest.
 
-    Where options salvage (`is_salvaging`), documents that were cut short stand among the refused.
+    `rows` hold `documents`, `blank` texts, which are none (to Spark they are, and refused), and nulls. Where options
+    salvage, documents that were cut short stand among the refused.
     """
 
-    is_salvaging: bool = False
+    options: Options = field(default_factory=Options)
     rows: int = 0
     documents: int = 0
+    blank: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     value_errors: int = 0
     rescued: int = 0
@@ -46,8 +49,11 @@ class Tally:
 
     def close(self, source: Source) -> None:
         """Count what was read. Raises DataError where there are documents, and not one could be read."""
-        self.rows, self.documents = source.reading.rows, source.reading.documents
-        if not self.is_salvaging and self.documents and self.refused.total() >= self.documents:
+        reading = source.reading
+        self.rows, self.documents, self.blank = reading.rows, reading.documents, reading.blank
+        if self.options.is_spark:
+            self.documents, self.blank = self.documents + self.blank, 0
+        if not self.options.salvage and self.documents and self.refused.total() >= self.documents:
             rules = ", ".join(f"{count:,} {rule}" for rule, count in self.refused.most_common())
             raise DataError(
                 f"{source.path}: none of {self.documents:,} documents can be read ({rules}); nothing was written. "
@@ -69,7 +75,7 @@ def flatten_file(
     file (Delta: table) is replaced when all rows are written. Raises what `flatten` raises, DataError where not one
     document can be read, UsageError where the file cannot be written.
     """
-    tally = Tally((options or schema.options).salvage)
+    tally = Tally(options or schema.options)
     shape = flat_schema(source.schema, source.column, schema)
     passing = source.batches() if batches is None else batches
     with outputs({out: shape}, format) as drafts:
@@ -92,14 +98,16 @@ def tables_file(
 ) -> Tally:
     """Split the documents of a source into a folder of tables (see `tables_batches`), with their lineage.
 
-    `_lineage` has a row per path of the documents (see `lineage`). All tables are replaced when all rows are written;
-    other files in the folder stay. Raises what `tables_batches` raises, and as `flatten_file`.
+    `_lineage` has a row per path of the documents (see `lineage`). The tables in the folder are replaced when all rows
+    are written: those of an earlier run that there are no more are removed, other files stay. Raises what
+    `tables_batches` raises, and as `flatten_file`.
     """
-    tally = Tally((options or schema.options).salvage)
+    tally = Tally(options or schema.options)
     places = table_places(folder, format, schema, options)
     errors, rescued = side_tables(schema, options)
     passing = source.batches() if batches is None else batches
-    with outputs({place: shape for place, shape in places.values()}, format) as drafts:
+    placing = replacing(folder, [place.name for place, _ in places.values()])
+    with outputs(dict(places.values()), format, placing) as drafts:
         for parts in tables_batches(passing, source.column, keys, schema, options):
             for name, rows in parts.items():
                 drafts[places[name][0]].write(rows)
@@ -115,10 +123,5 @@ def table_places(
 ) -> dict[str, tuple[Path, pa.Schema]]:
     """Where `tables_file` puts each table, and its columns."""
     shapes = {name: table.schema for name, table in table_layout(schema, options).items()}
-    if not shapes:
-        raise SchemaMismatch(
-            f"the schema has no fields ({schema.documents} documents accepted), so there are no tables to make. "
-            f"Declare the fields that documents will have: Schema.declare('id int, …')."
-        )
     shapes |= side_tables(schema, options) | {unused(LINEAGE_NAME, shapes): LINEAGE}
     return {name: (folder / f"{name}{SUFFIXES[format]}", shape) for name, shape in shapes.items()}

@@ -29,6 +29,7 @@ _TYPES = {
     "timestamp_ntz": TIMESTAMP_NTZ,
 }
 _DECIMALS = ("decimal", "dec", "numeric")
+LONGEST_SHOWN = 200
 
 
 def struct_type(text: str) -> pa.StructType:
@@ -93,7 +94,8 @@ class _Reader:
     def error(self, expected: str, at: int | None = None) -> UsageError:
         at = self.tokens[self.next][1] if at is None else at
         found = self.text[at : at + 20] or "the end"
-        return UsageError(f"schema {self.text!r}: at character {at + 1}: found {found!r}; expected {expected}")
+        shown = self.text if len(self.text) <= LONGEST_SHOWN else f"{self.text[:LONGEST_SHOWN]}…"
+        return UsageError(f"schema {shown!r}: at character {at + 1}: found {found!r}; expected {expected}")
 
     def columns(self, end: str) -> pa.StructType:
         columns: list[pa.Field] = []

@@ -90,16 +90,16 @@ class Discovery:
         if document is None or (is_blank(document) and not self.options.is_spark):
             return
         try:
-            element = read(document, self.options, is_utf8=is_text)
+            root = read(document, self.options, is_utf8=is_text).root
         except CutShort as cut:
-            element = cut.root
+            root = cut.tree.root
         except Refused as refused:
             if self.options.is_spark:
                 self._corrupt(refused)
             return
         self.documents_seen += 1
-        counted_root(self.root, element.name)
-        self.root.observe(element, self.documents_seen, self.options)
+        counted_root(self.root, root.tag)
+        self.root.observe(root, self.documents_seen, self.options)
 
     def _corrupt(self, refused: Refused) -> None:
         """Spark makes room for the text of a record that it cannot read, or stops."""
@@ -148,7 +148,7 @@ def _discover_batches(batches: Iterator[pa.RecordBatch], *, column: str, options
 
 def _needs_reference(options: Options) -> bool:
     """Whether the compiled loops do not know what these options ask for."""
-    return bool(options.roots or options.namespaces or options.unescape or options.xsd)
+    return bool(options.unescape or options.xsd)
 
 
 def require_documents(frame: Frame, column: str) -> None:

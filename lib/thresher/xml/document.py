@@ -1,18 +1,23 @@
-"""One document as a light tree: expat's events within budgets, nothing expanded, nothing fetched.
+"""One document as a tree: expat's events within budgets, nothing expanded, nothing fetched.
 
-Expat and not lxml: names stay as written, whether their prefix is declared or not (as Spark reads them); every element
-knows its line and column; the end of input is told apart from an error; and budgets hold while the document is read.
+Expat and not lxml: names stay as written, whether their prefix is declared or not (as Spark reads them); the end of
+input is told apart from an error. Most documents are within their budgets for sure, as a count of their brackets and
+equals signs tells: then expat hands its events to the standard library's builder of trees without a step of Python
+between. Of all others every element is counted while it is read.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
+from thresher.xml import elements
 from thresher.xml.decoding import Refused, position, snippet, text_of
 from thresher.xml.disguises import look_of
-from thresher.xml.elements import Element, drop_incomplete
-from thresher.xml.namespaces import Namespaces
+from thresher.xml.elements import Places, Tree
+from thresher.xml.namespaces import Namespaces, NilNames, binds_xsi
 from thresher.xml.options import Options
 from thresher.xml.validation import violation
 from thresher.xml.xsd_files import Source
@@ -45,126 +50,184 @@ _STANDALONE = b"<?xml version='1.0' standalone='yes'?>\n"
 
 @dataclass
 class CutShort(Refused):
-    """A truncated document whose complete prefix was salvaged: its root, without what was not complete."""
+    """A truncated document whose complete prefix was salvaged: its tree, without what was not complete."""
 
-    root: Element = field(default_factory=lambda: Element("", [], 0, 0), repr=False)
+    tree: Tree = field(default_factory=lambda: Tree(Element(""), dict), repr=False)
 
 
-def read(document: str | bytes, options: Options, *, is_utf8: bool = False) -> Element:
-    """One document → its root element.
+def read(document: str | bytes, options: Options, *, is_utf8: bool = False) -> Tree:
+    """One document → its tree of elements.
 
     Raises Refused with the rule malformed, truncated, encoding, character, entities, budget, root or xsd; with
     `options.salvage` a truncated document is CutShort, which has the root of its complete prefix.
 
-    >>> read("<a k='1'>x<b/></a>", Options()).content
-    ['x', Element(name='b', attributes=[], line=1, column=11, content=[])]
+    >>> tree = read("<a k='1'>x<b/></a>", Options())
+    >>> tree.root.items(), tree.root.text, tree.places[tree.root[0]]
+    ([('k', '1')], 'x', (1, 11))
     """
     reader = _Reader(text_of(document, options, is_utf8=is_utf8), options)
     try:
-        root = reader.root()
+        tree = reader.tree()
     except CutShort as cut:
-        reader.check_root(cut.root)
+        reader.check_root(cut.tree)
         raise
-    reader.check_root(root)
+    reader.check_root(tree)
     if options.xsd:
         reader.check_xsd(options.xsd)
-    if options.unescape:
-        _open_envelope(root, options)
-    return root
+    return _without_envelope(tree, options) if options.unescape else tree
 
 
-def _open_envelope(root: Element, options: Options) -> None:
+def _without_envelope(tree: Tree, options: Options) -> Tree:
     """Put the document that is a root's only text into its place."""
-    text = root.text()
-    if not text.lstrip().startswith(("<", "&lt;")) or not root.is_text():
-        return
+    root = tree.root
+    text = elements.text_of(root)
+    if not text.lstrip().startswith(("<", "&lt;")) or elements.has_children(root):
+        return tree
     try:
-        root.content = [_Reader(text_of(text, options), options).root()]
+        inner = _Reader(text_of(text, options), options).tree()
     except Refused:
-        return
+        return tree
+    root.text = None
+    root[:] = [inner.root]
+    return Tree(root, lambda: tree.places | inner.places)
+
+
+class _Again(str):
+    """The name of an attribute that stands in its tag twice, by two prefixes: the dict of attributes keeps both."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 class _Reader:
-    """Collects expat's events of one document."""
+    """Reads one document."""
 
     def __init__(self, document: str, options: Options) -> None:
         self.document = document
         self.options = options
-        self.tree: Element | None = None
         self.open: list[Element] = []
-        self.pieces: list[str] = []
-        self.nodes_left = options.max_nodes
-        self.declarations_left = MOST_DECLARATIONS
-        self.deepest = options.max_depth
-        self.most_texts = 2 * options.max_attributes  # names and values
-        self.names = Namespaces(tuple(dict(options.namespaces).items())) if options.namespaces else None
+        self.names = _names(document, options)
         self.prolog = _STANDALONE if "<!DOCTYPE" in document else b""
-        self.lines_before = self.prolog.count(b"\n")
-        self.expat = expat.ParserCreate("utf-8")
-        self.expat.buffer_text = True
-        self.expat.ordered_attributes = True
-        self.expat.specified_attributes = True  # no defaults from a DTD
-        self.expat.StartElementHandler = self.start_renamed if self.names else self.start
-        self.expat.EndElementHandler = self.end
-        self.expat.CharacterDataHandler = self.pieces.append
-        self.expat.EntityDeclHandler = self.entity
-        self.expat.AttlistDeclHandler = self.attribute_declared
-        if options.is_spark:
-            # Spark: a comment splits a text in two; by default it is as if it were not there.
-            self.expat.CommentHandler = self.flush
-            self.expat.ProcessingInstructionHandler = self.flush
 
-    def root(self) -> Element:
+    def tree(self) -> Tree:
         try:
             content = self.document.encode("utf-8")
         except UnicodeEncodeError as error:
             raise self.refused("character", f"{error.object[error.start]!r} is half a character", error.start) from None
+        # Each element has a bracket, each attribute an equals sign.
+        most_nodes = self.document.count("<") + self.document.count("=")
+        is_counted = self.names is not None or most_nodes > self.options.max_nodes
+        root = None if is_counted else self.uncounted(content)
+        if root is None:
+            root = self.counted(content)
+        for name in self.expat.intern:  # each once
+            if len(name) > LONGEST_NAME:
+                raise self.long_name(name)
+        return Tree(root, lambda: self.places(root, content))
+
+    def uncounted(self, content: bytes) -> Element | None:
+        """The root, read without a step of Python for each element; None where these must be counted."""
+        self.prepare()
+        self.expat.StartElementHandler = self.builder.start
+        self.expat.EndElementHandler = self.builder.end
         try:
-            if self.prolog:
-                self.expat.Parse(self.prolog, False)
+            self.parse(content)
+        except Refused:
+            if self.options.salvage or not self.is_within_budgets(self.builder.close(), self.document.count("<")):
+                return None
+            raise
+        root = self.builder.close()
+        # The elements around the innermost one have end tags.
+        return root if self.is_within_budgets(root, self.document.count("</") + 1) else None
+
+    def is_within_budgets(self, root: Element | None, most_levels: int) -> bool:
+        options = self.options
+        if root is None:
+            return True
+        if most_levels > options.max_depth and elements.depth(root) > options.max_depth:
+            return False
+        has_many = self.document.count("=") > options.max_attributes
+        return not has_many or all(len(element.keys()) <= options.max_attributes for element in root.iter())
+
+    def counted(self, content: bytes) -> Element:
+        """The root, its elements and attributes counted while they are read."""
+        self.prepare()
+        self.expat.StartElementHandler = self.start_renamed if self.names else self.start
+        self.expat.EndElementHandler = self.end
+        self.parse(content)
+        return self.builder.close()
+
+    def prepare(self) -> None:
+        """A new parser, and what builds the tree."""
+        is_spark = self.options.is_spark
+        self.nodes_left = self.options.max_nodes
+        self.declarations_left = MOST_DECLARATIONS
+        self.builder = builder = TreeBuilder(insert_comments=is_spark, insert_pis=is_spark)
+        self.expat = parser = self.parser()
+        parser.CharacterDataHandler = builder.data
+        if is_spark:
+            # Spark: a comment splits a text in two; by default it is as if it were not there.
+            parser.CommentHandler = builder.comment
+            parser.ProcessingInstructionHandler = builder.pi
+        if self.prolog:
+            parser.EntityDeclHandler = self.entity
+            parser.AttlistDeclHandler = self.attribute_declared
+
+    def parser(self) -> expat.XMLParserType:
+        parser = expat.ParserCreate("utf-8")
+        parser.buffer_text = True
+        parser.specified_attributes = True  # no defaults from a DTD
+        if self.prolog:
+            parser.Parse(self.prolog, False)
+        return parser
+
+    def parse(self, content: bytes) -> None:
+        try:
             self.expat.Parse(content, True)
         except expat.ExpatError as error:
             if not (self.options.is_spark and error.code == _JUNK_AFTER_ROOT):
                 raise self.explained(error, content) from None
-        assert self.tree is not None  # expat refuses a document without an element
-        self.check_names()
-        return self.tree
 
-    def start(self, name: str, attributes: list[str]) -> None:
-        # Budgets are one comparison each here, and their words elsewhere: this runs for every element.
-        self.nodes_left -= 1 + len(attributes) // 2
-        if self.nodes_left < 0 or len(self.open) >= self.deepest or len(attributes) > self.most_texts:
-            raise self.over_budget(name, attributes)
-        pairs = list(zip(attributes[::2], attributes[1::2], strict=True)) if attributes else []
-        parser = self.expat
-        line, column = parser.CurrentLineNumber - self.lines_before, parser.CurrentColumnNumber + 1
-        element = Element(name, pairs, line, column, [])
-        if self.open:
-            content = self.open[-1].content
-            if self.pieces:
-                content.append("".join(self.pieces))
-                self.pieces.clear()
-            content.append(element)
-        else:
-            self.tree = element
-        self.open.append(element)
+    def places(self, root: Element, content: bytes) -> Places:
+        """A second reading of a document that was read before."""
+        parser, found = self.parser(), []
+        lines_before = self.prolog.count(b"\n")
 
-    def start_renamed(self, name: str, attributes: list[str]) -> None:
+        def start(*_: object) -> None:
+            found.append((parser.CurrentLineNumber - lines_before, parser.CurrentColumnNumber + 1))
+
+        parser.StartElementHandler = start
+        with suppress(expat.ExpatError):  # behind what was salvaged, and for Spark behind the root
+            parser.Parse(content, True)
+        # What was not salvaged stood last.
+        return dict(zip(filter(elements.is_element, root.iter()), found, strict=False))
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        options = self.options
+        self.nodes_left -= 1 + len(attributes)
+        if self.nodes_left < 0:
+            raise self.here("budget", f"more than {options.max_nodes:,} elements and attributes (max_nodes)")
+        if len(self.open) >= options.max_depth:
+            raise self.here("budget", f"elements nested deeper than {options.max_depth:,} (max_depth)")
+        if len(attributes) > options.max_attributes:
+            raise self.here(
+                "budget", f"{len(attributes):,} attributes, more than {options.max_attributes:,} (max_attributes)"
+            )
+        self.open.append(self.builder.start(name, attributes))
+
+    def start_renamed(self, name: str, attributes: dict[str, str]) -> None:
         assert self.names is not None
-        self.start(*self.names.enter(name, attributes))
+        name, flat = self.names.enter(name, [text for pair in attributes.items() for text in pair])
+        renamed: dict[str, str] = {}
+        for attribute, value in zip(flat[::2], flat[1::2], strict=True):
+            renamed[_Again(attribute) if attribute in renamed else attribute] = value
+        self.start(name, renamed)
 
     def end(self, name: str) -> None:
-        element = self.open.pop()
-        if self.pieces:
-            element.content.append("".join(self.pieces))
-            self.pieces.clear()
+        self.builder.end(name)
+        self.open.pop()
         if self.names:
             self.names.leave()
-
-    def flush(self, *_: Any) -> None:
-        if self.pieces:
-            self.open[-1].content.append("".join(self.pieces))
-            self.pieces.clear()
 
     def entity(self, name: str, *_: Any) -> None:
         raise self.here("entities", f"the document declares the entity {name}; entities are not expanded")
@@ -175,36 +238,22 @@ class _Reader:
         if self.declarations_left < 0:
             raise self.here("budget", f"more than {MOST_DECLARATIONS:,} declarations of attributes, last of {element}")
 
-    def over_budget(self, name: str, attributes: list[str]) -> Refused:
-        options = self.options
-        if self.nodes_left < 0:
-            return self.here("budget", f"more than {options.max_nodes:,} elements and attributes (max_nodes)")
-        if len(self.open) >= options.max_depth:
-            return self.here("budget", f"elements nested deeper than {options.max_depth:,} (max_depth)")
-        return self.here(
-            "budget", f"{len(attributes) // 2:,} attributes, more than {options.max_attributes:,} (max_attributes)"
+    def long_name(self, name: str) -> Refused:
+        """A name becomes a column's."""
+        return self.refused(
+            "budget", f"a name of {len(name):,} characters, more than {LONGEST_NAME:,}", self.document.find(name)
         )
 
-    def check_names(self) -> None:
-        """A name becomes a column's; expat keeps each of a document once."""
-        for name in self.expat.intern:
-            if len(name) > LONGEST_NAME:
-                raise self.refused(
-                    "budget",
-                    f"a name of {len(name):,} characters, more than {LONGEST_NAME:,}",
-                    self.document.find(name),
-                )
-
-    def check_root(self, root: Element) -> None:
-        roots = self.options.roots
+    def check_root(self, tree: Tree) -> None:
+        roots, root = self.options.roots, tree.root
         if not roots:
             return
-        uri = self.names.root_uri if self.names else dict(root.attributes).get(_xmlns(root))
-        name = root.name.rpartition(":")[2]
+        uri = self.names.root_uri if isinstance(self.names, Namespaces) else root.get(_xmlns(root))
+        name = root.tag.rpartition(":")[2]
         if name not in roots and f"{{{uri or ''}}}{name}" not in roots:
-            found = f"{root.name} in {uri}" if uri else root.name
+            found = f"{root.tag} in {uri}" if uri else root.tag
             reason = f"the root element is {found}; expected {' or '.join(roots)}"
-            raise Refused("root", reason, root.line, root.column)
+            raise Refused("root", reason, *tree.places[root])
 
     def check_xsd(self, xsd: Source) -> None:
         violated = violation(self.document.encode("utf-8"), xsd)
@@ -214,7 +263,7 @@ class _Reader:
     def explained(self, error: expat.ExpatError, content: bytes) -> Refused:
         reason = expat.ErrorString(error.code)
         if error.code in _AT_THE_END:
-            return self.cut_short(reason)
+            return self.cut_short(reason, content)
         offset = self.offset(self.expat.ErrorByteIndex, content)
         entity = _ENTITY.search(self.document, offset) if error.code == _UNDEFINED else None
         if entity:
@@ -228,17 +277,20 @@ class _Reader:
             reason += f"; the document looks like {look}" if look else ""
         return self.refused(rule, reason, offset)
 
-    def cut_short(self, reason: str) -> Refused:
+    def cut_short(self, reason: str, content: bytes) -> Refused:
         refused = self.refused("truncated", f"the document ends too early: {reason}", len(self.document))
-        if self.tree is None or not self.options.salvage:
+        root = self.builder.close() if self.options.salvage else None
+        if root is None:
             return refused
-        inside = f" inside {'/'.join(element.name for element in self.open)}" if self.open else ""
-        last = drop_incomplete(self.open) if self.open else self.tree
-        kept = (
-            f"the end of <{last.name}> from line {last.line}, column {last.column}" if last else "the root's start tag"
-        )
+        inside = f" inside {'/'.join(element.tag for element in self.open)}" if self.open else ""
+        last = elements.drop_incomplete(self.open) if self.open else root
+        tree = Tree(root, lambda: self.places(root, content))
+        kept = "the root's start tag"
+        if last is not None:
+            line, column = tree.places[last]
+            kept = f"the end of <{last.tag}> from line {line}, column {column}"
         refused.reason += f"{inside}; kept up to {kept}"
-        return CutShort(**vars(refused), root=self.tree)
+        return CutShort(**vars(refused), tree=tree)
 
     def here(self, rule: str, reason: str) -> Refused:
         return self.refused(rule, reason, self.offset(self.expat.CurrentByteIndex, self.document.encode("utf-8")))
@@ -251,6 +303,13 @@ class _Reader:
         return Refused(rule, reason, *position(self.document, offset), snippet(self.document, offset))
 
 
+def _names(document: str, options: Options) -> Namespaces | NilNames | None:
+    """What renames the elements and attributes of a document."""
+    if options.namespaces:
+        return Namespaces(tuple(dict(options.namespaces).items()))
+    return NilNames() if not options.is_spark and binds_xsi(document) else None
+
+
 def _xmlns(root: Element) -> str:
-    prefix, colon, _ = root.name.rpartition(":")
+    prefix, colon, _ = root.tag.rpartition(":")
     return f"xmlns:{prefix}" if colon else "xmlns"

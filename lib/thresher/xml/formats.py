@@ -27,6 +27,8 @@ _HEAD = 512
 def files_at(place: Path) -> list[Path]:
     if not place.exists():
         raise UsageError(f"{place}: there is no such file or folder")
+    if not place.is_file() and not place.is_dir():
+        raise UsageError(f"{place}: found a stream, which can be read only once; save it to a file, and read that")
     if place.is_file() or (place / "_delta_log").is_dir():
         return [place]
     paths = (path for path in place.rglob("*") if not path.is_dir())

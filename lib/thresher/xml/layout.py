@@ -95,7 +95,7 @@ def table_layout(schema: Schema, options: Options | None = None) -> dict[str, Ta
     """The tables of a schema by name, parents first: names depend on the schema and the options alone.
 
     A table per repeated element at any depth, named by the elements above it; `document` for what stands once in a
-    document, if anything does. A column is named by the elements and attribute below the table's element; characters
+    document. A column is named by the elements and attribute below the table's element; characters
     other than letters, digits and `_` become `_`. Where two names are equal but for case, the later one gets a number.
 
     An array in `options.elevate` is no table: its one item gives columns of the parent's table. With
@@ -114,8 +114,9 @@ def table_layout(schema: Schema, options: Options | None = None) -> dict[str, Ta
     ['document', 'book']
     """
     options = options or schema.options
-    tables = _Planner(options, elevated(schema, options)).tables(schema.arrow_type)
-    return {table.name: table for table in tables if table.columns or table.parent is not None}
+    texts = frozenset(shape.path for _, shape in schema.shape.walk() if shape.is_text(schema.options))
+    tables = _Planner(options, elevated(schema, options), texts).tables(schema.arrow_type)
+    return {table.name: table for table in tables}
 
 
 def table_schema(schema: Schema, name: str, options: Options | None = None) -> pa.Schema:
@@ -162,9 +163,12 @@ class _Element:
 
 
 class _Planner:
-    def __init__(self, options: Options, elevated: frozenset[tuple[str, ...]]) -> None:
+    def __init__(
+        self, options: Options, elevated: frozenset[tuple[str, ...]], texts: frozenset[tuple[str, ...]]
+    ) -> None:
         self.options = options
         self.elevated = elevated
+        self.texts = texts
 
     def tables(self, root: pa.StructType) -> list[TableLayout]:
         groups: dict[Hashable, list[_Element]] = {}
@@ -202,7 +206,7 @@ class _Planner:
 
     def shape(self, path: tuple[str, ...], item: pa.DataType) -> Hashable:
         """What elements must have in common to share a table: name, type, and what is elevated in them."""
-        if not self.options.reuse_shapes or not path or path[-1] == self.options.value_tag:
+        if not self.options.reuse_shapes or not path or path in self.texts:
             return path
         own = folded(path)
         within = frozenset(other[len(own) :] for other in self.elevated if other[: len(own)] == own)
@@ -212,7 +216,8 @@ class _Planner:
         path = group[0].path if len(group) == 1 else group[0].path[-1:]
         if not path:
             return DOCUMENT
-        return "_".join([*self.words(path[:-1]), self.plain(path[-1])])
+        own = "value" if group[0].path in self.texts else self.plain(path[-1])
+        return "_".join([*self.words((), path[:-1]), own])
 
     def table(
         self, name: str, renamed_from: str | None, group: list[_Element], table_of: dict[tuple[str, ...], str]
@@ -229,14 +234,14 @@ class _Planner:
 
     def column(self, path: tuple[str, ...], found: _Found, names: _Names) -> ColumnLayout:
         # A value of the table's element itself is named as the element, one of the root "value".
-        words = self.words(found.steps) or self.words(path[-1:]) or ["value"]
+        words = self.words(path, found.steps) or self.words(path[:-1], path[-1:]) or ["value"]
         name, renamed_from = names.unique("_".join(words))
         return ColumnLayout(name, dotted((*path, *found.steps)), found.type, renamed_from, found.steps)
 
-    def words(self, steps: tuple[str, ...]) -> list[str]:
-        return [self.plain(step) for step in steps if step != self.options.value_tag]
+    def words(self, path: tuple[str, ...], steps: tuple[str, ...]) -> list[str]:
+        """The steps from a path on as words; text has none of its own."""
+        ends = (steps[: at + 1] for at in range(len(steps)))
+        return [self.plain(end[-1]) for end in ends if (*path, *end) not in self.texts]
 
     def plain(self, step: str) -> str:
-        if step == self.options.value_tag:
-            return "value"
         return re.sub(r"\W", "_", step.removeprefix(self.options.attribute_prefix)) or "_"

@@ -1,9 +1,12 @@
 """Names by namespace: whatever prefix a document uses, a declared URI gives the declared one."""
 
+import re
 from dataclasses import dataclass, field
 
 _XML = "http://www.w3.org/XML/1998/namespace"
+XSI_NIL = "xsi:nil"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
+_BINDS_XSI = re.compile(rf"xmlns:(?!xsi\s*=)[^\s=]+\s*=\s*.\s*{re.escape(_XSI)}")
 
 
 @dataclass(slots=True)
@@ -77,6 +80,37 @@ class Namespaces:
             return f"{self.prefixes[uri]}:{local}" if self.prefixes[uri] else local
         # Another namespace must not pass for a declared one.
         return f"{{{uri}}}{local}" if prefix in self.taken else name
+
+
+def binds_xsi(document: str) -> bool:
+    """Whether a document could have `xsi:nil` under another prefix."""
+    return _XSI in document and _BINDS_XSI.search(document) is not None
+
+
+class NilNames:
+    """Calls `nil` of the namespace of XML Schema instances `xsi:nil`, whatever its prefix; other names stay.
+
+    >>> names = NilNames()
+    >>> _ = names.enter("a", ["xmlns:i", "http://www.w3.org/2001/XMLSchema-instance"])
+    >>> names.enter("b", ["i:nil", "true", "k", "1"])
+    ('b', ['xsi:nil', 'true', 'k', '1'])
+    """
+
+    def __init__(self) -> None:
+        self.scopes: list[frozenset[str]] = [frozenset()]
+
+    def enter(self, name: str, attributes: list[str]) -> tuple[str, list[str]]:
+        """A start tag as written (attributes: name, value, name, value, …) → with another name for `nil`."""
+        known = self.scopes[-1]
+        for text, uri in zip(attributes[::2], attributes[1::2], strict=True):
+            if text.startswith("xmlns:"):
+                known = known | {f"{text[6:]}:nil"} if uri.strip() == _XSI else known - {f"{text[6:]}:nil"}
+        self.scopes.append(known)
+        return name, [XSI_NIL if text in known and not at % 2 else text for at, text in enumerate(attributes)]
+
+    def leave(self) -> None:
+        """An end tag."""
+        self.scopes.pop()
 
 
 def _declared(outer: _Scope, attributes: list[str]) -> tuple[_Scope, list[str]]:

@@ -2,8 +2,9 @@
 
 import os
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from thresher.errors import UsageError
 from thresher.types import canonical_schema
-from thresher.xml.rendering import json_writer
+from thresher.xml.rendering import json_texts
 
 FORMATS = ("parquet", "delta", "jsonl")
 
@@ -21,10 +22,13 @@ _TOGETHER = 16 * 1024 * 1024
 
 
 @contextmanager
-def outputs(targets: Mapping[Path, pa.Schema], format: str) -> "Iterator[dict[Path, Output]]":
+def outputs(
+    targets: Mapping[Path, pa.Schema], format: str, placing: AbstractContextManager[None] | None = None
+) -> "Iterator[dict[Path, Output]]":
     """Open files (Delta: folders) for writing; they take their places together when the block ends well.
 
-    Whatever fails before that leaves what was there. Raises UsageError for a place that cannot be written to.
+    That happens inside `placing`. Whatever fails before it leaves what was there. Raises UsageError for a place that
+    cannot be written to.
     """
     for path in targets:
         require_place(path, format)
@@ -37,10 +41,11 @@ def outputs(targets: Mapping[Path, pa.Schema], format: str) -> "Iterator[dict[Pa
         yield drafts
         for draft in drafts.values():
             draft.finish()
-        for draft in drafts.values():
-            draft.place()
+        with placing or nullcontext():
+            for draft in drafts.values():
+                draft.place()
     except OSError as error:
-        raise UsageError(f"{' and '.join(map(str, targets))}: cannot be written: {error}") from error
+        raise UsageError(f"{os.path.commonpath(targets)}: cannot be written: {error}") from error
     finally:
         for draft in drafts.values():
             draft.discard()
@@ -55,7 +60,7 @@ def require_place(path: Path, format: str) -> None:
         raise UsageError(f"{path}: found a folder, expected a file or nothing; choose another place")
 
 
-class Output:
+class Output(ABC):
     """A file that is being written beside its place."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
@@ -98,14 +103,17 @@ class Output:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.begin()
 
+    @abstractmethod
     def begin(self) -> None:
-        raise NotImplementedError
+        """Open the draft."""
 
+    @abstractmethod
     def append(self, rows: pa.Table) -> None:
-        raise NotImplementedError
+        """Write rows to the draft."""
 
+    @abstractmethod
     def close(self) -> None:
-        raise NotImplementedError
+        """Close the draft, if it is open."""
 
 
 class _ParquetDraft(Output):
@@ -144,7 +152,6 @@ class _JsonDraft(Output):
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         super().__init__(path, canonical_schema(schema))
-        self.line = json_writer(pa.struct(list(self.schema)))
 
     def begin(self) -> None:
         self.file = self.draft.open("wb")
@@ -152,7 +159,7 @@ class _JsonDraft(Output):
     def append(self, rows: pa.Table) -> None:
         assert self.file is not None
         for batch in rows.to_batches(max_chunksize=1_000):
-            self.file.write("".join(f"{self.line(row)}\n" for row in batch.to_pylist()).encode("utf-8"))
+            self.file.write("".join(f"{line}\n" for line in json_texts(batch.to_struct_array())).encode("utf-8"))
 
     def close(self) -> None:
         if self.file:

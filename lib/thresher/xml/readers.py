@@ -22,11 +22,15 @@ _MOST_NOTED = 1_000
 
 @dataclass
 class Reading:
-    """One pass over the files: how far it is, and what could not be read (the first thousand by name)."""
+    """One pass over the files: how far it is, and what could not be read (the first thousand by name).
+
+    `rows` hold `documents`, `blank` texts, which are none, and nulls.
+    """
 
     done_bytes: int = 0
     rows: int = 0
     documents: int = 0
+    blank: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list)
     refused_count: int = 0
 

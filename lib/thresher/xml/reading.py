@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Python objects exist for this many documents at a time.
 CHUNK = 1_000
-MANY = 16  # one of so many values replaced is many
+MANY = 16  # slices of fewer rows are many
 
 
 @dataclass(frozen=True)
@@ -56,20 +56,22 @@ class Reader:
 
     def _completed(self, shredder: "Shredder", part: Part, shred: "Shred") -> Stretch:
         """The values of a stretch with those that the loops left: by a second look, and by the reference."""
-        left = {*shred.left.tolist(), *self._invalid(part, shred)}
+        left = sorted({*shred.left.tolist(), *self._invalid(part, shred)})
         # What an XSD refuses must not be read all the same.
         looked_at = [] if self.options.xsd else [shred.first + row for row in left]
         texts, found = plain_texts(part, looked_at, self.options)
-        others: dict[int, pa.StructArray] = {}
+        pieces = _Pieces(shred.values)
+        done: set[int] = set()
         for again in shredder.read(texts.documents, is_text=True, threads=1) if found else []:
             skipped = set(again.left.tolist())
-            for at in range(len(again.values)):
-                if at not in skipped:
-                    others[found[again.first + at] - shred.first] = again.values.slice(at, 1)
-        rows = {row: self.reference.row(*part.at(shred.first + row)) for row in sorted(left - others.keys())}
-        referred = pa.array([row.value for row in rows.values()], self.schema.arrow_type)
-        others |= {row: referred.slice(at, 1) for at, row in enumerate(rows)}
-        return Stretch(shred.first, _with_others(shred.values, others), rows)
+            read = [at for at in range(len(again.values)) if at not in skipped]
+            rows = [found[again.first + at] - shred.first for at in read]
+            pieces.replace(rows, again.values, read)
+            done.update(rows)
+        referred = {row: self.reference.row(*part.at(shred.first + row)) for row in left if row not in done}
+        values = pa.array([row.value for row in referred.values()], self.schema.arrow_type)
+        pieces.replace(list(referred), values, list(range(len(values))))
+        return Stretch(shred.first, pieces.values(), referred)
 
     def _invalid(self, part: Part, shred: "Shred") -> list[int]:
         """The rows that an XSD refuses."""
@@ -100,14 +102,29 @@ def reader_of(schema: Schema, options: Options) -> Reader:
     return kept[options]
 
 
-def _with_others(values: pa.StructArray, others: dict[int, pa.StructArray]) -> list[pa.StructArray]:
-    """The values, some of them replaced: as pieces where these are few, because copying wide values takes long."""
-    if len(others) * MANY > len(values):
-        places = np.arange(len(values))
-        places[list(others)] = len(values) + np.arange(len(others))
-        return [pa.concat_arrays([values, *others.values()]).take(pa.array(places))]
-    pieces, done = [], 0
-    for row in sorted(others):
-        pieces += [values.slice(done, row - done), others[row]]
-        done = row + 1
-    return [*pieces, values.slice(done)]
+class _Pieces:
+    """The values of consecutive rows, some of them replaced by those of other arrays."""
+
+    def __init__(self, values: pa.StructArray) -> None:
+        self.arrays = [values]
+        self.array_of = np.zeros(len(values), np.int64)  # by row: which array, and where in it
+        self.place_of = np.arange(len(values))
+
+    def replace(self, rows: list[int], values: pa.StructArray, places: list[int]) -> None:
+        """Let rows have the values at some places of an array."""
+        self.array_of[rows] = len(self.arrays)
+        self.place_of[rows] = places
+        self.arrays.append(values)
+
+    def values(self) -> list[pa.StructArray]:
+        """All rows: as slices where these are few, because copying wide values takes long."""
+        is_next = (np.diff(self.array_of) == 0) & (np.diff(self.place_of) == 1)
+        begins = np.flatnonzero(np.concatenate([[True], ~is_next])[: len(self.array_of)])
+        if len(begins) * MANY <= len(self.array_of) or len(begins) == 1:
+            lengths = np.diff(begins, append=len(self.array_of))
+            return [
+                self.arrays[self.array_of[row]].slice(self.place_of[row], length)
+                for row, length in zip(begins, lengths, strict=True)
+            ]
+        firsts = np.cumsum([0, *map(len, self.arrays[:-1])])
+        return [pa.concat_arrays(self.arrays).take(pa.array(firsts[self.array_of] + self.place_of))]

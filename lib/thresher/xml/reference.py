@@ -63,7 +63,7 @@ class Reference:
             value = builder.document(read(document, self.options, is_utf8=is_utf8), self.plan)
         except CutShort as cut:
             errors.append(_refusal(cut))
-            value = builder.document(cut.root, self.plan)
+            value = builder.document(cut.tree, self.plan)
         except Refused as refused:
             errors.append(_refusal(refused))
         rescued = json.dumps(builder.rescued, ensure_ascii=False) if builder.rescued else None

@@ -107,11 +107,16 @@ def unique_keys(keys: Keys, count: int) -> pa.StringArray:
     twice = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(twice):
         first = twice[0].as_py()
-        raise DuplicateKeys(
-            f"{len(twice)} keys stand for more than one document, such as {first['values']!r} "
-            f"({first['counts']} times); expected unique keys. Add a column that tells them apart."
-        )
+        raise duplicate_keys(len(twice), first["values"], first["counts"])
     return joined
+
+
+def duplicate_keys(count: int, key: str, times: int) -> DuplicateKeys:
+    """The error about so many keys that stand twice, one of them named."""
+    return DuplicateKeys(
+        f"{count} keys stand for more than one document, such as {key!r} ({times} times); expected unique keys. "
+        f"Add a column that tells them apart."
+    )
 
 
 def _key_columns(keys: Keys) -> Sequence[KeyColumn]:

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import xmltodict
 
 from thresher.errors import UsageError
+from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
 from thresher.xml.arrays import Documents, each
 from thresher.xml.decoding import Refused, is_blank, text_of
 from thresher.xml.discovery import discover
@@ -20,8 +21,10 @@ from thresher.xml.document import read
 from thresher.xml.options import Options
 from thresher.xml.parsing import parse
 from thresher.xml.schema import Schema
+from thresher.xml.temporal import CYCLE_DAYS, CYCLE_YEARS, MICROS_A_DAY, day_of
 
 CONVENTIONS = ("spark", "xmltodict")
+_DAYS_TO_2000 = day_of(date(2000, 1, 1))
 
 
 def to_json(
@@ -47,8 +50,7 @@ def to_json(
         return pa.array(texts, pa.string())
     schema = schema or discover(documents, options)
     values = parse(documents, schema, options).values
-    writer = json_writer(schema.arrow_type)
-    return pa.array([None if value is None else writer(value) for value in values.to_pylist()], pa.string())
+    return pa.array(json_texts(values), pa.string())
 
 
 def _by_xmltodict(document: str | bytes | None, options: Options, is_utf8: bool) -> str | None:
@@ -65,17 +67,37 @@ def _by_xmltodict(document: str | bytes | None, options: Options, is_utf8: bool)
 Writer = Callable[[Any], str]
 
 
-def json_writer(kind: pa.DataType) -> Writer:
-    """The function that writes a value of a shared type, as Spark's to_json does; bytes in base64."""
+def json_texts(values: pa.StructArray) -> list[str | None]:
+    """Write structs of shared types as Spark's to_json does, bytes in base64: null stays null.
+
+    >>> json_texts(pa.array([{"n": 1, "on": 3_789_391}, None], pa.struct([("n", pa.int64()), ("on", pa.date32())])))
+    ['{"n":1,"on":"+12345-01-01"}', None]
+    """
+    writer = _writer(values.type)
+    return [None if value is None else writer(value) for value in values.cast(_counted(values.type)).to_pylist()]
+
+
+def _counted(kind: pa.DataType) -> pa.DataType:
+    """The type with days and microseconds for dates and timestamps: Python's know the years 1 to 9999 alone."""
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_counted(field.type)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_counted(kind.value_type)))
+    if pa.types.is_map(kind):
+        return pa.map_(kind.key_field, kind.item_field.with_type(_counted(kind.item_type)))
+    return {pa.date32(): pa.int32(), TIMESTAMP: pa.int64(), TIMESTAMP_NTZ: pa.int64()}.get(kind, kind)
+
+
+def _writer(kind: pa.DataType) -> Writer:
     if pa.types.is_struct(kind):
         return _struct_writer(kind)
     if pa.types.is_list(kind):
-        item = json_writer(kind.value_type)
+        item = _writer(kind.value_type)
         return lambda values: "[" + ",".join("null" if value is None else item(value) for value in values) + "]"
     if pa.types.is_string(kind):
         return _text
     if pa.types.is_map(kind):
-        value_of = json_writer(kind.item_type)
+        value_of = _writer(kind.item_type)
         return lambda pairs: (
             "{" + ",".join(f"{_text(str(key))}:{'null' if v is None else value_of(v)}" for key, v in pairs) + "}"
         )
@@ -90,14 +112,15 @@ def json_writer(kind: pa.DataType) -> Writer:
     if pa.types.is_decimal(kind):
         return lambda value: format(Decimal(value), "f")
     if kind == pa.date32():
-        return lambda value: _text(date.isoformat(value))
+        return lambda days: f'"{_date(days)}"'
     if pa.types.is_timestamp(kind):
-        return lambda value: _text(_timestamp(value))
+        zone = "Z" if kind.tz else ""
+        return lambda micros: f'"{_timestamp(micros)}{zone}"'
     return str
 
 
 def _struct_writer(kind: pa.StructType) -> Writer:
-    fields = [(field.name, _text(field.name), json_writer(field.type)) for field in kind]
+    fields = [(field.name, _text(field.name), _writer(field.type)) for field in kind]
 
     def write(value: dict[str, Any]) -> str:
         parts = (f"{key}:{writer(value[name])}" for name, key, writer in fields if value[name] is not None)
@@ -110,10 +133,20 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _timestamp(value: datetime) -> str:
+def _date(days: int) -> str:
+    """A date as yyyy-MM-dd; other years than 0 to 9999 have a sign."""
+    cycles, rest = divmod(days - _DAYS_TO_2000, CYCLE_DAYS)
+    day = date(2000, 1, 1) + timedelta(rest)
+    year = day.year + cycles * CYCLE_YEARS
+    return f"{year:{'04' if 0 <= year <= 9999 else '+05'}}-{day:%m-%d}"
+
+
+def _timestamp(micros: int) -> str:
     # Spark writes milliseconds; more digits are written only where they would be lost.
-    digits = "microseconds" if value.microsecond % 1000 else "milliseconds"
-    return value.isoformat(timespec=digits).replace("+00:00", "Z")
+    digits = "microseconds" if micros % 1000 else "milliseconds"
+    days, rest = divmod(micros, MICROS_A_DAY)
+    time = (datetime.min + timedelta(microseconds=rest)).time()
+    return f"{_date(days)}T{time.isoformat(timespec=digits)}"
 
 
 def _java_double(text: str) -> str:

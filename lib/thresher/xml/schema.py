@@ -11,19 +11,16 @@ import pyarrow as pa
 from thresher.errors import UsageError
 from thresher.types import ddl
 from thresher.xml.ddl import struct_type
-from thresher.xml.options import Options, dotted, path_parts
+from thresher.xml.options import Options, dotted
+from thresher.xml.shapes import DEEPEST_STRUCT, Resolver, Shape
 from thresher.xml.structure import ATTRIBUTE, ELEMENT, TEXT, Node, fold
 from thresher.xml.votes import NUMBERS
 from thresher.xml.xsd import struct_of_xsd
 from thresher.xml.xsd_files import Source
 from thresher.xml.xsd_overlay import struct_over_seen
 
-FORMAT = 1
+FORMAT = 2
 KEPT = "_readers"  # what was made for reading by a schema
-# Arrow hands over at most 64 levels of types; an array of structs takes two.
-DEEPEST_STRUCT = 30
-# Each occurrence of an element has a place for every child that one of them has: data as names would fill all memory.
-MOST_CHILDREN = 2_000
 CHANGES = pa.schema([(name, pa.string()) for name in ("change", "path", "before", "after")])
 PATHS = pa.schema(
     [
@@ -43,37 +40,6 @@ PATHS = pa.schema(
         ("namespaces", pa.list_(pa.field("element", pa.string()))),
     ]
 )
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One field as it will stand in the values: a scalar (learnt or declared) or a struct, or an array of it."""
-
-    path: tuple[str, ...]
-    node: Node
-    is_array: bool
-    item: pa.DataType
-    fields: "tuple[Shape, ...]" = ()
-    is_learnt: bool = False
-
-    @property
-    def name(self) -> str:
-        return self.path[-1] if self.path else ""
-
-    @property
-    def type(self) -> pa.DataType:
-        return pa.list_(pa.field("element", self.item)) if self.is_array else self.item
-
-    @property
-    def short_type(self) -> str:
-        item = "struct" if pa.types.is_struct(self.item) else ddl(self.item)
-        return f"array<{item}>" if self.is_array else item
-
-    def walk(self) -> "Iterator[tuple[Shape, Shape]]":
-        """Every field below this one with its parent, parents first."""
-        for shape in self.fields:
-            yield self, shape
-            yield from shape.walk()
 
 
 @dataclass(frozen=True)
@@ -98,7 +64,7 @@ class Schema:
     @cached_property
     def shape(self) -> Shape:
         """The resolved tree of fields."""
-        return _Resolver(self.options).struct((), self.seen, self.declared)
+        return Resolver(self.options).struct((), self.seen, self.declared)
 
     @property
     def arrow_type(self) -> pa.StructType:
@@ -143,7 +109,7 @@ class Schema:
         extremes, is_number = node.votes.extremes, bool(node.votes.kinds) and node.votes.kinds.keys() <= NUMBERS
         return {
             "path": dotted(shape.path),
-            "kind": "+".join(sorted(node.kinds)) or self._kind(shape.path[-1]),
+            "kind": "+".join(sorted(node.kinds)) or self._kind(shape),
             "type": shape.short_type,
             "occurrences": node.occurrences,
             "documents": node.documents,
@@ -167,12 +133,12 @@ class Schema:
         # An attribute without prefix is in no namespace.
         return declared.get(prefix, []) if colon or is_element else []
 
-    def _kind(self, name: str) -> str:
-        """What a declared name that no document has yet stands for."""
-        if name == self.options.value_tag:
+    def _kind(self, shape: Shape) -> str:
+        """What a declared field that no document has yet stands for."""
+        if shape.is_text(self.options):
             return TEXT
         prefix = self.options.attribute_prefix
-        return ATTRIBUTE if prefix and name.startswith(prefix) else ELEMENT
+        return ATTRIBUTE if prefix and shape.name.startswith(prefix) else ELEMENT
 
     def merge(self, other: "Schema") -> "Schema":
         """The schema of the documents of both; associative and commutative.
@@ -275,62 +241,6 @@ class Schema:
         """
         options = options or Options()
         return cls(options, declared=struct_of_xsd(source, options, root, DEEPEST_STRUCT))
-
-
-class _Resolver:
-    """Decides scalar, struct or array for every path from what was seen and declared."""
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-        self.value_tag = fold(options.value_tag)
-        self.arrays = {tuple(map(fold, path_parts(path))) for path in options.arrays}
-
-    def field(self, path: tuple[str, ...], node: Node, declared: pa.DataType | None) -> Shape:
-        is_array = (node.repeats > 1 and declared is None) or tuple(map(fold, path)) in self.arrays
-        if declared is not None and pa.types.is_list(declared):
-            is_array, declared = True, declared.value_type
-        return replace(self.item(path, node, declared), is_array=is_array)
-
-    def item(self, path: tuple[str, ...], node: Node, declared: pa.DataType | None) -> Shape:
-        if declared is not None and pa.types.is_struct(declared):
-            return self.struct(path, node, declared)
-        if declared is not None and pa.types.is_map(declared):
-            return Shape(path, node, False, declared)
-        if (len(path) >= DEEPEST_STRUCT or len(node.children) > MOST_CHILDREN) and node.children:
-            return Shape(path, node, False, pa.string())
-        if self.is_scalar(node, declared):
-            learnt = pa.string() if node.children else node.votes.type(self.options)
-            return Shape(path, node, False, learnt if declared is None else declared, is_learnt=declared is None)
-        within = None if declared is None else pa.struct([(self.options.value_tag, declared)])
-        return self.struct(path, node, within)
-
-    def is_scalar(self, node: Node, declared: pa.DataType | None) -> bool:
-        if not node.children:
-            return True
-        if declared is not None and pa.types.is_string(declared):
-            # A subtree read as a string is its XML; attributes alone are no subtree.
-            return any(ELEMENT in child.kinds for child in node.children.values())
-        # Spark gives up on a struct that is also a scalar, unless text stands in the struct: then it reads XML text.
-        return self.options.is_spark and declared is None and node.bare > 0 and self.value_tag not in node.children
-
-    def struct(self, path: tuple[str, ...], node: Node, declared: pa.StructType | None) -> Shape:
-        seen = node.fields(self.options)
-        if node.bare and not seen:
-            # Declared as a struct, seen as a text alone: the text is the struct's.
-            seen = replace(node, children={self.value_tag: Node()}).fields(self.options)
-        wanted = {} if declared is None else {fold(f.name): f for f in declared}
-        fields = [
-            self.field(
-                (*path, wanted[key].name if key in wanted else seen[key].name),
-                seen.get(key) or Node(),
-                wanted[key].type if key in wanted else None,
-            )
-            for key in dict.fromkeys([*wanted, *seen])
-        ]
-        if seen:
-            fields.sort(key=lambda shape: shape.path[-1])
-        item = pa.struct([pa.field(shape.path[-1], shape.type) for shape in fields])
-        return Shape(path, node, False, item, tuple(fields))
 
 
 def _laid(below: pa.StructType | None, above: pa.StructType) -> pa.StructType:

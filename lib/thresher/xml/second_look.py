@@ -10,6 +10,7 @@ from thresher.xml.decoding import Refused, text_of
 from thresher.xml.options import Options
 
 _DECLARATION = re.compile(r"\s*<\?xml\s")
+_USUAL_DECLARATION = re.compile(rb"""\A<\?xml version=["']1\.0["'](?: encoding=["']utf-8["'])?\?>""", re.IGNORECASE)
 # Fewer are read sooner by the reference.
 WORTH_IT = 8
 
@@ -31,11 +32,13 @@ def plain_texts(part: Part, rows: Iterable[int], options: Options) -> tuple[Part
             continue
         try:
             text = text_of(document, options, is_utf8=is_text)
-            text.encode()
+            content = text.encode()
         except (Refused, UnicodeEncodeError):
             continue
         if _DECLARATION.match(text):
             continue  # it stood behind something that is blank now
+        if isinstance(document, bytes) and content.lstrip() == _USUAL_DECLARATION.sub(b"", document, count=1).lstrip():
+            continue  # it was plain before
         texts.append(text)
         found.append(row)
     return Part(pa.array(texts, pa.large_string()), True), found

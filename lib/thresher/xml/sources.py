@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from thresher.errors import DataError, MissingColumns, UsageError
 from thresher.xml.cutting import BATCH_BYTES, LONGEST
+from thresher.xml.decoding import is_blank
 from thresher.xml.formats import FORMATS, files_at, recognised
 from thresher.xml.readers import (
     UNREADABLE,
@@ -35,8 +36,8 @@ class Source:
 
     `column` holds the documents, `schema` all columns, `size` the bytes of all files, `ignored` the files of a folder
     that are of no known format. `batches()` begins a new pass; `reading` tells how far the latest one is
-    (`done_bytes`, `rows`, and `documents` that are not null) and what could not be read (`refused`: file or line, and
-    reason; `refused_count`).
+    (`done_bytes`, `rows`, `documents` in them, and `blank` ones that count as none) and what could not be read
+    (`refused`: file or line, and reason; `refused_count`).
     """
 
     path: Path
@@ -57,7 +58,10 @@ class Source:
             self.reading.refuse(name, reason)
         for batch in _merged(self._pieces(), self.column):
             self.reading.rows += batch.num_rows
-            self.reading.documents += batch.num_rows - batch.column(self.column).null_count
+            documents = batch.column(self.column)
+            blank = _count_blank(documents)
+            self.reading.blank += blank
+            self.reading.documents += batch.num_rows - documents.null_count - blank
             yield batch
 
     def _pieces(self) -> Iterator[pa.RecordBatch]:
@@ -109,6 +113,8 @@ def source(
         raise UsageError(f"{place}: a row tag cuts XML files, not the documents in rows of {format}; leave it out")
     if (encoding or delimiter) and format != "csv":
         raise UsageError(f"{place}: encoding and delimiter are of CSV files, found {format}; leave them out")
+    if delimiter is not None and len(delimiter) != 1:
+        raise UsageError(f"delimiter {delimiter!r}: expected one character (a tab is $'\\t' in a shell)")
     if column is None and format != "xml":
         raise UsageError(f"{place}: the column with the documents is not named; found {_columns(files, format)}")
     named = column or DOCUMENT
@@ -194,6 +200,13 @@ def _conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         for each in schema
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _count_blank(documents: pa.Array) -> int:
+    documents = documents.cast(pa.large_string() if documents.type in _TEXTS else pa.large_binary())
+    # Most documents begin with a tag; the others are looked at.
+    others = documents.filter(pc.invert(pc.starts_with(documents, "<")))
+    return sum(is_blank(document.as_py()) for document in others)
 
 
 def _cut(batch: pa.RecordBatch, column: str) -> Iterator[pa.RecordBatch]:

@@ -7,13 +7,14 @@ the row of the document up to the next end tag is what `from_xml` gives. So the 
 
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
+from xml.etree.ElementTree import Element
 
 import pyarrow as pa
 
 from thresher.types import ddl
 from thresher.xml.building import Plan, type_error
 from thresher.xml.decoding import SNIPPET
-from thresher.xml.elements import Element
+from thresher.xml.elements import Tree
 from thresher.xml.options import Options
 from thresher.xml.spark_events import END, Event, Events, Unreadable, events_of
 from thresher.xml.structure import fold
@@ -36,7 +37,7 @@ class _Spot:
     tag: Element
 
     def below(self, name: str, tag: Element | None = None) -> "_Spot":
-        return _Spot((*self.path, name), tag or self.tag)
+        return _Spot((*self.path, name), self.tag if tag is None else tag)
 
 
 @dataclass
@@ -46,11 +47,12 @@ class SparkBuilder:
     options: Options
     errors: list[dict[str, Any]] = field(default_factory=list)
 
-    def document(self, root: Element, plan: Plan, events: list[Event] | None = None) -> dict[str, Any] | None:
+    def document(self, tree: Tree, plan: Plan, events: list[Event] | None = None) -> dict[str, Any] | None:
         """The struct of a document; None where Spark gives up on all of it.
 
         The events after the root's start tag are those of its content, or for a damaged document given.
         """
+        root, self.tree = tree.root, tree
         self.events = Events(list(events_of(root)) if events is None else events)
         spot = _Spot((), root)
         try:
@@ -68,7 +70,7 @@ class SparkBuilder:
     def attributes(self, element: Element, plan: Plan, spot: _Spot) -> dict[str, Any]:
         """The values of an element's attributes that its struct has a field for."""
         values: dict[str, Any] = {}
-        for name, text in [] if self.options.exclude_attribute else element.attributes:
+        for name, text in [] if self.options.exclude_attribute else element.items():
             found = plan.fields.get(fold(self.options.attribute_prefix + self.options.local(name)))
             if found:
                 values[found.name] = self.cast(text, found, spot.below(found.name), is_repeated=False)
@@ -98,7 +100,7 @@ class SparkBuilder:
             row[found.name] = [*(row[found.name] or []), value] if found.is_array else value
 
     def child(self, row: dict[str, Any], element: Element, plan: Plan, spot: _Spot) -> None:
-        name = self.options.local(element.name)
+        name = self.options.local(element.tag)
         found = plan.fields.get(fold(name)) or self.wildcard(plan, element, spot)
         if found is None:
             self.skip()
@@ -145,24 +147,24 @@ class SparkBuilder:
         if plan.entry and isinstance(event, Element):
             return self.map(element, plan, plan.entry, spot)
         if isinstance(event, Element):
-            self.bad(spot, f"<{element.name}> has child elements where {ddl(plan.kind)} was expected")
+            self.bad(spot, f"<{element.tag}> has child elements where {ddl(plan.kind)} was expected")
         assert isinstance(event, str)
         value = self.cast(event, plan, spot)
         self.events.next()
         while (event := self.events.next()) is not END:
             if not isinstance(event, str) or event.strip(_BLANKS):
-                self.bad(spot, f"<{element.name}> has more than one text where {ddl(plan.kind)} was expected")
+                self.bad(spot, f"<{element.tag}> has more than one text where {ddl(plan.kind)} was expected")
         return value
 
     def map(self, element: Element, plan: Plan, entry: Plan, spot: _Spot) -> list[tuple[str, Any]]:
         """Attributes, children and text by their names; what comes last under a name counts."""
         entries: dict[str, Any] = {}
         # Spark leaves out neither attributes nor their prefixes here; in an array it leaves out all of them.
-        for name, text in [] if plan.is_array else element.attributes:
+        for name, text in [] if plan.is_array else element.items():
             entries[self.options.attribute_prefix + name] = self.cast(text, entry, spot)
         while (event := self.events.next()) is not END:
             if isinstance(event, Element):
-                name = self.options.local(event.name)
+                name = self.options.local(event.tag)
                 here = spot.below(name, event)
                 entries[name] = self.struct(entry, here) if entry.fields else self.field(event, entry, here)
             elif isinstance(event, str) and event.strip(_BLANKS):
@@ -175,9 +177,9 @@ class SparkBuilder:
         open_tags: list[str] = []
         while (event := self.events.next()) is not END or open_tags:
             if isinstance(event, Element):
-                attributes = "".join(f' {name}="{value}"' for name, value in event.attributes)
-                parts.append(f"<{event.name}{attributes}>")
-                open_tags.append(event.name)
+                attributes = "".join(f' {name}="{value}"' for name, value in event.items())
+                parts.append(f"<{event.tag}{attributes}>")
+                open_tags.append(event.tag)
             else:
                 parts.append(event if isinstance(event, str) else f"</{open_tags.pop()}>")
         return "".join(parts)
@@ -202,5 +204,5 @@ class SparkBuilder:
 
     def bad(self, spot: _Spot, reason: str, found: str = "") -> NoReturn:
         """Keep an error about one value, and end the record."""
-        self.errors.append(type_error(spot.path, spot.tag, reason, found))
+        self.errors.append(type_error(spot.path, self.tree.places[spot.tag], reason, found))
         raise _BadRecord

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
+from xml.etree.ElementTree import Element
 
-from thresher.xml.elements import Element
+from thresher.xml.elements import content
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Events:
 
 def events_of(root: Element) -> Iterator[Event]:
     """The events of a document that was read without a fault, after its root's start tag."""
-    for part in root.content:
+    for part in content(root):
         yield part
         if isinstance(part, Element):
             yield from events_of(part)

@@ -6,8 +6,9 @@ consumed by then, and which elements it takes for open, decides what Spark reads
 
 import re
 from bisect import bisect_right
+from xml.etree.ElementTree import Element
 
-from thresher.xml.elements import Element
+from thresher.xml.elements import Places, Tree
 from thresher.xml.options import Options
 from thresher.xml.spark_events import END, Damage, Event
 
@@ -46,10 +47,10 @@ class _Over(Exception):
     """The text ends too early, or is beyond the budget."""
 
 
-def recovered(document: str, options: Options) -> tuple[Element, list[Event]] | None:
+def recovered(document: str, options: Options) -> tuple[Tree, list[Event]] | None:
     """The root and the events after its start tag, as far as the budget goes; None where not even that can be read.
 
-    >>> root, events = recovered("<p><a>&nbsp;1</a></p>", Options.spark())
+    >>> tree, events = recovered("<p><a>&nbsp;1</a></p>", Options.spark())
     >>> [event if isinstance(event, str) else type(event).__name__ for event in events]
     ['Element', 'Damage', '1', 'End', 'End']
     """
@@ -59,7 +60,7 @@ def recovered(document: str, options: Options) -> tuple[Element, list[Event]] | 
     except (_Fault, _Over):
         return None
     reader.read_on()
-    return root, reader.events
+    return Tree(root, lambda: reader.places), reader.events
 
 
 def _after_prolog(text: str) -> int:
@@ -84,6 +85,7 @@ class _Reader:
         self.last: object = None
         self.is_skipping = False  # the rest of a text in which a reference could not be read
         self.events: list[Event] = []
+        self.places: Places = {}
         self.lines = [found.end() for found in re.finditer("\n", text)]
 
     def root(self) -> Element:
@@ -247,10 +249,12 @@ class _Reader:
         if is_empty and self.character(blank + 1) != ">":
             raise _Fault(blank + 2)
         self.at = blank + 1 + is_empty
-        if len(dict(attributes)) == len(attributes):
+        if len(by_name := dict(attributes)) == len(attributes):
             line = bisect_right(self.lines, start)
             column = start - (self.lines[line - 1] if line else 0)
-            self.add(Element(found[0], attributes, line + 1, column + 1))
+            element = Element(found[0], by_name)
+            self.places[element] = line + 1, column + 1
+            self.add(element)
         elif is_empty and isinstance(self.last, Element):
             self.events.append(Damage())
         else:

@@ -13,10 +13,11 @@ from thresher.errors import MissingColumns
 from thresher.types import unused
 from thresher.xml.arrays import parts
 from thresher.xml.discovery import Discovery
+from thresher.xml.key_file import key_file
 from thresher.xml.layout import ROW_KEY, table_layout
 from thresher.xml.options import Options
 from thresher.xml.parsing import ERROR, parse
-from thresher.xml.relational import row_keys, tables_from_values, unique_keys
+from thresher.xml.relational import row_keys, tables_from_values
 from thresher.xml.schema import Schema
 
 ERROR_ROWS = pa.schema([(ROW_KEY, pa.string()), *ERROR])
@@ -58,7 +59,8 @@ def tables_batches(
     path, line, column, rule, reason, snippet) and one per document with a rescued rest (`_row_key`, rescued).
 
     Raises MissingColumns, DataError for a null key, and DuplicateKeys: at the end of the stream for keys that are
-    unique in each batch. So keep what was made only when the stream has ended well.
+    unique in each batch. So keep what was made only when the stream has ended well. Keys wait for that in a temporary
+    file, so that memory does not grow with the stream.
 
     >>> batch = pa.record_batch({"id": ["k"], "doc": ["<c><book>T</book><book>U</book></c>"]})
     >>> parts = next(tables_batches([batch], "doc", ["id"], discover_batches([batch], "doc")))
@@ -66,20 +68,19 @@ def tables_batches(
     [{'_key': 'k#1', 'book': 'T'}, {'_key': 'k#2', 'book': 'U'}]
     """
     errors, rescued = side_tables(schema, options)
-    seen: list[pa.Array] = []
-    for batch in batches:
-        missing = [name for name in keys if name not in batch.schema.names]
-        if missing:
-            raise MissingColumns(f"there are no columns {missing} to make keys of; found {batch.schema.names}")
-        parsed = parse(batch.column(column), schema, options)
-        key = row_keys([batch.column(name) for name in keys])
-        parts = tables_from_values(parsed.values, schema, batch.select(list(keys)).to_struct_array().flatten(), options)
-        rows = parsed.errors.column("row").combine_chunks()
-        parts[errors] = parsed.errors.drop_columns("row").add_column(0, ROW_KEY, key.take(rows)).cast(ERROR_ROWS)
-        rest = pa.table([key, parsed.rescued], schema=RESCUED_ROWS)
-        parts[rescued] = rest.filter(parsed.rescued.is_valid())
-        yield parts
-        seen.append(key)
-    if len(seen) > 1:
-        everything = pa.chunked_array(seen)
-        unique_keys([everything], len(everything))
+    with key_file() as seen:
+        for batch in batches:
+            missing = [name for name in keys if name not in batch.schema.names]
+            if missing:
+                raise MissingColumns(f"there are no columns {missing} to make keys of; found {batch.schema.names}")
+            parsed = parse(batch.column(column), schema, options)
+            columns = [batch.column(name) for name in keys]
+            key = row_keys(columns)
+            parts = tables_from_values(parsed.values, schema, columns, options)
+            rows = parsed.errors.column("row").combine_chunks()
+            parts[errors] = parsed.errors.drop_columns("row").add_column(0, ROW_KEY, key.take(rows)).cast(ERROR_ROWS)
+            rest = pa.table([key, parsed.rescued], schema=RESCUED_ROWS)
+            parts[rescued] = rest.filter(parsed.rescued.is_valid())
+            yield parts
+            seen.add(key)
+        seen.require_unique()

@@ -1,61 +1,78 @@
 """What has been seen of a document's structure: a tree of paths with counts, built and merged in any order."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
+from xml.etree.ElementTree import Element
 
-from thresher.xml.elements import Element
+from thresher.xml.elements import BLANKS, has_children, runs, text_of
+from thresher.xml.namespaces import XSI_NIL
 from thresher.xml.options import Options
 from thresher.xml.votes import Votes
 
 ATTRIBUTE, ELEMENT, TEXT = "attribute", "element", "text"
-XSI_NIL = "xsi:nil"
+# Of text among the fields of a struct: no attribute or child can have it.
+TEXT_KEY = ""
 
 
-class Part(NamedTuple):
-    """One attribute, child element or run of text, under the name of its field."""
-
-    name: str
-    kind: str
-    value: Element | str
+# The name of a field, a kind, and the attribute, child element or run of text that stands there.
+Part: TypeAlias = tuple[str, str, Element | str]
 
 
 def parts(element: Element, options: Options) -> Iterator[Part]:
     """An element's content as fields: attributes, then text and children in their order; blank text is none."""
-    for name, value in attributes(element, options):
-        yield Part(options.attribute_prefix + options.local(name), ATTRIBUTE, value)
-    for part in element.content:
-        if not isinstance(part, str):
-            yield Part(options.local(part.name) if options.ignore_namespace else part.name, ELEMENT, part)
-        elif part.strip(" \t\r\n"):
-            yield Part(options.value_tag, TEXT, part)
+    # Written out, and not by way of `content` and the like: this runs for every element.
+    is_local, prefix = options.ignore_namespace, options.attribute_prefix
+    for name, text in attributes(element, options):
+        yield prefix + (options.local(name) if is_local else name), ATTRIBUTE, text
+    between = element.text
+    if between and between.strip(BLANKS):
+        yield options.value_tag, TEXT, between
+    for child in element:
+        name = child.tag
+        if isinstance(name, str):  # no comment
+            yield options.local(name) if is_local else name, ELEMENT, child
+        between = child.tail
+        if between and between.strip(BLANKS):
+            yield options.value_tag, TEXT, between
 
 
 def attributes(element: Element, options: Options) -> list[tuple[str, str]]:
     """The attributes that are data: to Spark all are; else not xsi:nil, nor declarations of ignored namespaces."""
-    if options.exclude_attribute or not element.attributes:
-        return []
-    if options.is_spark:
-        return element.attributes
-    hides_namespaces = options.ignore_namespace
-    return [
-        (name, value)
-        for name, value in element.attributes
-        if name != XSI_NIL and not (hides_namespaces and (name == "xmlns" or name.startswith("xmlns:")))
-    ]
+    found = [] if options.exclude_attribute else list(element.items())
+    if options.is_spark or not found:
+        return found
+    if options.ignore_namespace:
+        found = [(name, value) for name, value in found if name != "xmlns" and not name.startswith("xmlns:")]
+    return found if element.get(XSI_NIL) is None else [pair for pair in found if pair[0] != XSI_NIL]
 
 
 def is_leaf(element: Element, options: Options) -> bool:
     """Whether an element holds at most text, so that its value needs no field of its own."""
-    texts = len(element.content)
-    has_children = any(not isinstance(part, str) for part in element.content)
-    return not has_children and not attributes(element, options) and (texts < 2 or len(element.runs()) < 2)
+    return not has_children(element) and not attributes(element, options) and len(runs(element)) < 2
 
 
 def fold(name: str) -> str:
     """The form in which names are compared: lake engines do not tell fields apart by case."""
     return name.lower()
+
+
+def text_key(options: Options) -> str:
+    """The key of text among fields: its own, while to Spark the value tag is a name like others."""
+    return fold(options.value_tag) if options.is_spark else TEXT_KEY
+
+
+def text_name(others: Collection[str], options: Options) -> str:
+    """The name of text beside attributes and children with these (folded) names: the value tag, and "_" to tell apart.
+
+    >>> text_name(["_id"], Options()), text_name(["_id", "_value"], Options())
+    ('_VALUE', '_VALUE_')
+    """
+    name = options.value_tag
+    while fold(name) in others and not options.is_spark:
+        name += "_"
+    return name
 
 
 @dataclass
@@ -64,12 +81,14 @@ class Node:
 
     `bare` counts occurrences that are a text alone, `structs` those with attributes, children or text among these,
     `mixed` those with both text and children;
-    `parents` counts the parents that have at least one occurrence with a value, `repeats` is the most in one parent.
+    `parents` counts the parents that have at least one occurrence with a value, `repeats` is the most in one parent;
+    `documents` and `text_documents` those in which it occurs, and in which it has text.
     """
 
     names: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     documents: int = 0
+    text_documents: int = 0
     parents: int = 0
     repeats: int = 0
     bare: int = 0
@@ -77,7 +96,9 @@ class Node:
     mixed: int = 0
     votes: Votes = field(default_factory=Votes)
     children: "dict[str, Node]" = field(default_factory=dict)
-    seen_in: int = field(default=-1, compare=False, repr=False)  # the document counted last
+    # The documents counted last.
+    seen_in: int = field(default=-1, compare=False, repr=False)
+    text_in: int = field(default=-1, compare=False, repr=False)
 
     @property
     def occurrences(self) -> int:
@@ -93,8 +114,11 @@ class Node:
         groups: dict[str, list[Part]] = {}
         kinds = set()
         for part in parts(element, options):
-            groups.setdefault(fold(part.name), []).append(part)
-            kinds.add(part.kind)
+            name, kind, _ = part
+            groups.setdefault(text_key(options) if kind == TEXT else fold(name), []).append(part)
+            kinds.add(kind)
+        if TEXT in kinds:
+            self._observe_text(document)
         self.structs += bool(groups)
         self.mixed += kinds >= {TEXT, ELEMENT}
         for key, group in groups.items():
@@ -107,24 +131,31 @@ class Node:
     def _observe_group(self, group: list[Part], document: int, options: Options) -> None:
         """Count what one parent holds of this path."""
         has_value = False
-        for part in group:
-            self.names[part.name] += 1
-            self.kinds[part.kind] += 1
-            has_value |= self._observe_part(part, document, options)
+        for name, kind, value in group:
+            self.names[name] += 1
+            self.kinds[kind] += 1
+            has_value |= self._observe_part(kind, value, document, options)
         self.repeats = max(self.repeats, len(group))
         self.parents += has_value
         if self.seen_in != document:
             self.seen_in = document
             self.documents += 1
 
-    def _observe_part(self, part: Part, document: int, options: Options) -> bool:
-        if part.kind == ATTRIBUTE and options.trimmed(str(part.value)) == options.null_value:
+    def _observe_part(self, kind: str, value: Element | str, document: int, options: Options) -> bool:
+        if kind == ATTRIBUTE and options.trimmed(str(value)) == options.null_value:
             return False
-        if not isinstance(part.value, str) and not is_leaf(part.value, options):
-            return self.observe(part.value, document, options)
-        has_text = self.votes.add(part.value if isinstance(part.value, str) else part.value.text(), options)
-        self.bare += has_text
+        if not isinstance(value, str) and not is_leaf(value, options):
+            return self.observe(value, document, options)
+        has_text = self.votes.add(value if isinstance(value, str) else text_of(value), options)
+        if has_text:
+            self.bare += 1
+            self._observe_text(document)
         return has_text
+
+    def _observe_text(self, document: int) -> None:
+        if self.text_in != document:
+            self.text_in = document
+            self.text_documents += 1
 
     def merge(self, other: "Node") -> "Node":
         """The counts of both, as if one discovery had seen all their documents."""
@@ -135,6 +166,7 @@ class Node:
             names=self.names + other.names,
             kinds=self.kinds + other.kinds,
             documents=self.documents + other.documents,
+            text_documents=self.text_documents + other.text_documents,
             parents=self.parents + other.parents,
             repeats=max(self.repeats, other.repeats),
             bare=self.bare + other.bare,
@@ -151,11 +183,11 @@ class Node:
         """
         if not self.children or not self.bare:
             return self.children
-        key = fold(options.value_tag)
+        key = text_key(options)
         text = Node(
             names=Counter({options.value_tag: self.bare}),
             kinds=Counter({TEXT: self.bare}),
-            documents=self.documents,
+            documents=self.text_documents,
             parents=self.bare,
             repeats=1,
             bare=self.bare,  # an element can have the value tag's name, and then it is a struct with text of its own
@@ -164,8 +196,8 @@ class Node:
         if key in self.children:
             within = self.children[key]
             text = text.merge(within)
-            # A document can hold both forms; it is counted once where that is certain.
-            text.documents = min(text.documents, self.documents)
+            # A document can hold both forms.
+            text.documents = max(self.text_documents, within.documents)
         return {**self.children, key: text}
 
     def as_dict(self) -> dict[str, Any]:
@@ -174,6 +206,7 @@ class Node:
             "names": dict(sorted(self.names.items())),
             "kinds": dict(sorted(self.kinds.items())),
             "documents": self.documents,
+            "text_documents": self.text_documents,
             "parents": self.parents,
             "repeats": self.repeats,
             "bare": self.bare,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from thresher.errors import DataError
+from thresher.errors import DataError, UsageError
 from thresher.xml.cutting import BATCH_BYTES
 from thresher.xml.readers import MOST_ROWS, Reading
 
@@ -42,7 +42,9 @@ class CsvRows:
             yield from _batches(self._rows(lines, len(schema), path, reading), schema, self.column)
 
     def _schema(self, names: Sequence[str], encoding: str) -> pa.Schema:
-        if len(set(names)) < len(names) or not names:
+        if not names:
+            raise DataError("there is no first line; expected a header with the names of the columns")
+        if len(set(names)) < len(names):
             raise DataError(f"the header is {list(names)}; expected names that differ")
         document = pa.binary() if self.encoding is None and encoding == "utf-8-sig" else pa.string()
         return pa.schema([(name, document if name == self.column else pa.string()) for name in names])
@@ -55,7 +57,7 @@ class CsvRows:
             return io.TextIOWrapper(file, encoding, "surrogateescape", newline="")
         except LookupError:
             file.close()
-            raise DataError(f"the encoding {encoding!r} is not known; expected a name such as windows-1252") from None
+            raise UsageError(f"the encoding {encoding!r} is not known; expected a name such as windows-1252") from None
 
     def _reader(self, file: io.TextIOWrapper, path: Path) -> Any:
         csv.field_size_limit(_LONGEST_LINE)

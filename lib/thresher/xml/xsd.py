@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from thresher.errors import UsageError
 from thresher.xml.options import Options
+from thresher.xml.structure import fold, text_name
 from thresher.xml.xsd_components import ELEMENT, Component, Components, parts_of
 from thresher.xml.xsd_contents import Content, Contents, Held, Use
 from thresher.xml.xsd_files import Source, xsd_files
@@ -109,7 +110,8 @@ class _Expansion:
         if text is None and content.is_mixed and not self.options.is_spark:
             text = array(pa.string()) if content.children else pa.string()
         if text is not None:
-            fields.insert(0, pa.field(self.options.value_tag, text))
+            name = text_name([fold(field.name) for field in fields], self.options)
+            fields.insert(0, pa.field(name, text))
         if not self.options.is_spark and (not fields or fields[0].name == self.options.value_tag and len(fields) == 1):
             return pa.string() if text is None else text
         self.fields += len(fields)

@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from thresher.types import TIMESTAMP
 from thresher.xml.options import Options, dotted
-from thresher.xml.structure import ATTRIBUTE, ELEMENT, Node, fold
+from thresher.xml.structure import ATTRIBUTE, ELEMENT, TEXT_KEY, Node, fold, text_key, text_name
 from thresher.xml.xsd import root_of
 from thresher.xml.xsd_components import Component, Components, parts_of
 from thresher.xml.xsd_contents import Contents, Use, Uses
@@ -48,12 +48,13 @@ class _Overlay:
         fields = [
             field
             for key, child in sorted(node.children.items())
-            if (use := self._use(uses, key, child)) is not None
+            if key != TEXT_KEY
+            and (use := self._use(uses, key, child)) is not None
             and (field := self.field(use, child, (*path, child.name))) is not None
         ]
-        has_text = node.bare > 0 or fold(self.options.value_tag) in node.children
+        has_text = node.bare > 0 or text_key(self.options) in node.children
         if has_text and content.text is not None and not _is_moment(content.text):
-            fields.insert(0, pa.field(self.options.value_tag, content.text))
+            fields.insert(0, pa.field(text_name(node.children, self.options), content.text))
         return pa.struct(fields) if fields else None
 
     def field(self, use: Use, node: Node, path: tuple[str, ...]) -> pa.Field | None:

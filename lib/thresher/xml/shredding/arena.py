@@ -1,6 +1,8 @@
 """One block of memory for all columns of a stretch of documents, read by Arrow as a message without a copy."""
 
 import struct
+import weakref
+from collections import deque
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +38,7 @@ ALIGNED = 64
 WIDEST = 16  # bytes of a value or offset
 # Loops read and write whole blocks: this much after the last text.
 SLACK = 64
+MOST_IDLE = 16  # blocks of a few MB
 COLUMN = "document"
 
 
@@ -176,6 +179,39 @@ def most_rows(columns: int, fields: int, count: int, documents: int) -> int:
         if get_name(columns, field, ITEMS) >= 0:
             most = max(most, get(fields, field, VALUES))
     return most
+
+
+class Blocks:
+    """Memory for arenas: a block is used again when nobody refers to the values in it.
+
+    The system clears fresh memory page by page when it is first written to, for which threads wait for each other.
+    """
+
+    def __init__(self) -> None:
+        # Without a lock: values may end, and give their block back, anywhere.
+        self._idle: deque[np.ndarray] = deque(maxlen=MOST_IDLE)
+
+    def take(self, size: int) -> pa.Buffer:
+        """So many bytes, with whatever an earlier use left in them."""
+        block = self._idle_one(size + ALIGNED)
+        begin = -block.ctypes.data % ALIGNED
+        lent = block[begin : begin + size]
+        weakref.finalize(lent, self._idle.append, block).atexit = False
+        return pa.py_buffer(lent)
+
+    def _idle_one(self, size: int) -> np.ndarray:
+        """A block that is large enough and not much larger: what does not fit now, is given up."""
+        while self._idle:
+            try:
+                block = self._idle.pop()
+            except IndexError:  # another thread was faster
+                break
+            if size <= len(block) <= 2 * size:
+                return block
+        return np.empty(size + (size >> 3), np.uint8)
+
+
+BLOCKS = Blocks()
 
 
 class Message:

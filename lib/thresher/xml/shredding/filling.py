@@ -11,7 +11,6 @@ from thresher.xml.shredding.machine import (
     copy_bytes,
     load_byte,
     load_word,
-    same_bytes,
     store_byte,
     store_double,
     store_float,
@@ -19,8 +18,11 @@ from thresher.xml.shredding.machine import (
     store_short,
     store_word,
     unsigned_product_high,
+    word,
+    wrapped_product,
+    wrapped_sum,
 )
-from thresher.xml.shredding.scanning import skip_blanks, trimmed_end
+from thresher.xml.shredding.scanning import skip_blanks
 from thresher.xml.shredding.tables import (
     DOCUMENT,
     FROM_ATTRIBUTE,
@@ -28,17 +30,16 @@ from thresher.xml.shredding.tables import (
     IS_SPARK,
     LEFT,
     NULL_LENGTH,
-    NULL_TEXT,
     RAW,
     READ,
     START,
-    TRIMS,
     VALUES,
     get,
     get_name,
     put_name,
     setting,
 )
+from thresher.xml.shredding.texts import is_null_text, text_of
 from thresher.xml.shredding.values import (
     EXACT_DIGITS,
     FIRST_DIGITS,
@@ -47,7 +48,6 @@ from thresher.xml.shredding.values import (
     ONLY_ZONE,
     boolean_value,
     date_value,
-    decode,
     double_value,
     moment_value,
     number_parts,
@@ -180,8 +180,8 @@ def times_ten(high: int, low: int, power: int) -> tuple[int, int]:
     while power > 0:
         step = min(power, 18)
         ten = _TENS[step]
-        high = high * ten + unsigned_product_high(low, ten)
-        low *= ten
+        high = wrapped_sum(wrapped_product(high, ten), unsigned_product_high(low, ten))
+        low = wrapped_product(low, ten)
         power -= step
     return high, low
 
@@ -189,15 +189,15 @@ def times_ten(high: int, low: int, power: int) -> tuple[int, int]:
 @compiled
 def write_decimal(address: int, number: int, more: int, count: int, power: int, negative: int) -> None:
     """Write digits × 10^power as a decimal of 128 bits."""
-    high, low = 0, number
+    high, low = word(0), number
     if count > FIRST_DIGITS:
         high, low = times_ten(high, low, count - FIRST_DIGITS)
-        low += more
+        low = wrapped_sum(low, more)
         # Whether the sum of two unsigned words has carried.
         high += 1 if low ^ _TOP < more ^ _TOP else 0
     high, low = times_ten(high, low, power)
     if negative:
-        low = -low
+        low = wrapped_sum(~low, 1)
         high = ~high + (1 if low == 0 else 0)
     store_word(address, low)
     store_word(address + 8, high)
@@ -293,15 +293,8 @@ def write_value(
     """Write one value of a field in its row, or leave it null; False where the reference must read the document."""
     if flags & IS_NIL:
         return True
-    if flags & RAW:
-        length = decode(scratch, address, length, flags & FROM_ATTRIBUTE)
-        address = scratch
-        if setting(settings, TRIMS):
-            start = skip_blanks(address, address + length)
-            length = trimmed_end(start, address + length) - start
-            address = start
-    null_length = setting(settings, NULL_LENGTH)
-    if length == null_length and same_bytes(address, setting(settings, NULL_TEXT), length):
+    address, length = text_of(settings, scratch, address, length, flags)
+    if is_null_text(settings, address, length):
         return True
     kind = get_name(columns, field, TYPE)
     if kind == STRING:
@@ -329,7 +322,7 @@ def fill(settings: int, base: int, columns: int, counters: int, tape: int, end: 
             document = load_word(counters)
             store_word(counters, document + 1)
             if span == READ:
-                stands(columns, 0, document)
+                stands(columns, word(0), document)
             continue
         row = next_row(columns, field, counters)
         address, length = base + (span >> 32), span & 0xFFFFFFFF

@@ -11,14 +11,14 @@ import pyarrow as pa
 from thresher.xml.extremes import Extremes
 from thresher.xml.options import Options
 from thresher.xml.shredding import learning, tables
+from thresher.xml.shredding.growing import DEEPEST, PADDING, Tables
 from thresher.xml.shredding.naming import add_field
-from thresher.xml.shredding.plan import DEEPEST, Tables
-from thresher.xml.shredding.shredder import LEAST_BYTES, PADDING, Column, Workspace, with_bytes
+from thresher.xml.shredding.shredder import LEAST_BYTES, Column, Workspace, with_bytes
 from thresher.xml.shredding.voting import KINDS
 from thresher.xml.structure import ATTRIBUTE, ELEMENT, TEXT, Node
 from thresher.xml.votes import Votes, vote
 
-_KINDS = {tables.ELEMENT: ELEMENT, tables.ATTRIBUTE: ATTRIBUTE, tables.TEXT: TEXT}
+_KINDS = {tables.ELEMENT: ELEMENT, tables.ROOT: ELEMENT, tables.ATTRIBUTE: ATTRIBUTE, tables.TEXT: TEXT}
 _NAMES, _FIELDS = 256, 128
 # What a text takes besides its own bytes: field and length, and room up to the next block and word.
 UNSURE_BYTES = 64
@@ -69,7 +69,7 @@ class Learner:
         if fields > len(self.stats):
             new = fields - len(self.stats)
             fresh = np.zeros((new, learning.STATS), np.int64)
-            fresh[:, [learning.SEEN_IN, learning.STANDS_IN, learning.VALUED_IN]] = -1
+            fresh[:, [learning.SEEN_IN, learning.STANDS_IN, learning.VALUED_IN, learning.TEXT_IN]] = -1
             fresh[:, learning.EXAMPLES : learning.EXAMPLES + learning.TEXTS] = -1
             # Every text comes between these: it is looked at closely.
             fresh[:, learning.THIRD_ORDER] = np.iinfo(np.int64).max
@@ -99,9 +99,11 @@ class Learner:
         nodes = [self._node(field) for field in range(int(made.settings[tables.FIELD_COUNT]))]
         keys: dict[int, str] = {}
         parents: dict[int, int] = {}
-        for row in names.tolist():
-            name = pool[row[tables.PLACE] : row[tables.PLACE] + row[tables.LENGTH]].decode()
-            kind, target = row[tables.KIND], row[tables.TARGET]
+        for entry, row in enumerate(names.tolist(), 1):
+            written = pool[row[tables.PLACE] : row[tables.PLACE] + row[tables.LENGTH]].decode()
+            name = self.work.judge.names.get(entry, written)
+            kind = row[tables.KIND]
+            target = 0 if kind == tables.ROOT else row[tables.TARGET]
             if kind == tables.FOLDED:
                 keys[target], parents[target] = name, row[tables.PARENT]
                 continue
@@ -135,6 +137,7 @@ class Learner:
         votes = Votes(Counter(counts), stats[learning.WHOLE], stats[learning.SCALE], stats[learning.DIGITS], extremes)
         return Node(
             documents=stats[learning.DOCUMENTS],
+            text_documents=stats[learning.TEXT_DOCUMENTS],
             parents=stats[learning.PARENTS],
             repeats=stats[learning.REPEATS],
             bare=stats[learning.BARE],

@@ -8,7 +8,6 @@ from thresher.xml.shredding.machine import (
     load_double,
     load_word,
     ordered,
-    same_bytes,
     store_byte,
     store_double,
     store_word,
@@ -16,7 +15,6 @@ from thresher.xml.shredding.machine import (
     word,
 )
 from thresher.xml.shredding.naming import word_mask
-from thresher.xml.shredding.scanning import skip_blanks, trimmed_end
 from thresher.xml.shredding.tables import (
     ATTRIBUTE,
     DOCUMENT,
@@ -25,25 +23,21 @@ from thresher.xml.shredding.tables import (
     IS_SPARK,
     KIND,
     NAMES,
-    NULL_LENGTH,
-    NULL_TEXT,
-    RAW,
     READ,
     SEEN,
     START,
     TARGET,
     TEXT,
-    TRIMS,
     get,
     get_name,
     put,
     put_name,
     setting,
 )
-from thresher.xml.shredding.values import decode
+from thresher.xml.shredding.texts import is_null_text, text_of
 from thresher.xml.shredding.voting import DOUBLE, UNSURE, vote
 
-# --- what was seen of a field: 32 words …
+# --- what was seen of a field: 34 words …
 (
     DOCUMENTS,
     PARENTS,
@@ -65,8 +59,10 @@ from thresher.xml.shredding.voting import DOUBLE, UNSURE, vote
     EXAMPLES,  # the lengths of its texts, -1 for none: three examples, last, lowest, highest
     THIRD_ORDER,  # the first bytes of the third example and of the last text, as they are ordered
     LAST_ORDER,
-) = (0, 1, 2, 3, 4, 5, 6, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 30, 31)
-STATS = 32
+    TEXT_DOCUMENTS,
+    TEXT_IN,  # the document with text counted last
+) = (0, 1, 2, 3, 4, 5, 6, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 30, 31, 32, 33)
+STATS = 34
 LAST, LOWEST, HIGHEST = 3, 4, 5
 TEXTS = 6
 # … and room for its texts: 60 characters of at most four bytes, and an ellipsis
@@ -95,6 +91,14 @@ def raise_stat(stats: int, field: int, what: int, value: int) -> None:
 
 
 @compiled
+def has_text(stats: int, field: int, document: int) -> None:
+    """Count a document as one in which a field has text."""
+    if stat(stats, field, TEXT_IN) != document:
+        set_stat(stats, field, TEXT_IN, document)
+        add_stat(stats, field, word(TEXT_DOCUMENTS), word(1))
+
+
+@compiled
 def occurs(settings: int, stats: int, stack: int, depth: int, entry: int, document: int) -> int:
     """Count an occurrence below the innermost open element: its field."""
     names = setting(settings, NAMES)
@@ -106,13 +110,15 @@ def occurs(settings: int, stats: int, stack: int, depth: int, entry: int, docume
     if kind != ATTRIBUTE:
         has = HAS_TEXT if kind == TEXT else HAS_CHILD
         put(stack, depth, HAS, get(stack, depth, HAS) | has)
+        if kind == TEXT:
+            has_text(stats, get(stack, depth, FIELD), document)
     count = stat(stats, field, COUNT_THERE) + 1 if stat(stats, field, STANDS_IN) == parent else 1
     set_stat(stats, field, STANDS_IN, parent)
     set_stat(stats, field, COUNT_THERE, count)
-    raise_stat(stats, field, REPEATS, count)
+    raise_stat(stats, field, word(REPEATS), count)
     if stat(stats, field, SEEN_IN) != document:
         set_stat(stats, field, SEEN_IN, document)
-        add_stat(stats, field, DOCUMENTS, 1)
+        add_stat(stats, field, word(DOCUMENTS), word(1))
     return field
 
 
@@ -122,7 +128,7 @@ def has_value(stats: int, stack: int, depth: int, field: int) -> None:
     parent = get(stack, depth, NUMBER)
     if stat(stats, field, VALUED_IN) != parent:
         set_stat(stats, field, VALUED_IN, parent)
-        add_stat(stats, field, PARENTS, 1)
+        add_stat(stats, field, word(PARENTS), word(1))
 
 
 @compiled
@@ -130,8 +136,8 @@ def close(stats: int, stack: int, depth: int) -> int:
     """Count the innermost open element as what it held; how many parts."""
     parts, field = get(stack, depth, PARTS), get(stack, depth, FIELD)
     if parts:
-        add_stat(stats, field, STRUCTS, 1)
-        add_stat(stats, field, MIXED, 1 if get(stack, depth, HAS) == HAS_TEXT | HAS_CHILD else 0)
+        add_stat(stats, field, word(STRUCTS), word(1))
+        add_stat(stats, field, word(MIXED), word(1) if get(stack, depth, HAS) == HAS_TEXT | HAS_CHILD else word(0))
     return parts
 
 
@@ -195,9 +201,9 @@ def _kept_order(texts: int, stats: int, field: int, slot: int) -> int:
 @compiled
 def _add_example(texts: int, stats: int, field: int, address: int, length: int) -> None:
     has_last = stat(stats, field, EXAMPLES + LAST) >= 0
-    if not has_last or compare_kept(texts, stats, field, LAST, address, length) > 0:
-        keep_text(texts, stats, field, LAST, address, length)
-    slot = 0
+    if not has_last or compare_kept(texts, stats, field, word(LAST), address, length) > 0:
+        keep_text(texts, stats, field, word(LAST), address, length)
+    slot = word(0)
     while slot < 3 and stat(stats, field, EXAMPLES + slot) >= 0:
         order = compare_kept(texts, stats, field, slot, address, length)
         if order == 0:
@@ -239,10 +245,10 @@ def add_text(
         store_word(unsure + 8, length)
         copy_bytes(unsure + 16, address, length)
         return unsure + 16 + ((length + 39) & ~7)
-    add_stat(stats, field, VOTES + kind, 1)
-    raise_stat(stats, field, WHOLE, whole)
-    raise_stat(stats, field, SCALE, scale)
-    raise_stat(stats, field, DIGITS, digits)
+    add_stat(stats, field, VOTES + kind, word(1))
+    raise_stat(stats, field, word(WHOLE), whole)
+    raise_stat(stats, field, word(SCALE), scale)
+    raise_stat(stats, field, word(DIGITS), digits)
     shown, characters = length, length
     if length > EXAMPLE_LENGTH or length > stat(stats, field, LONGEST):
         shown, characters = shown_length(address, length)
@@ -253,7 +259,7 @@ def add_text(
         store_byte(scratch + shown + 2, 0xA6)
         address, shown = scratch, shown + 3
     if length > stat(stats, field, LONGEST):
-        raise_stat(stats, field, LONGEST, characters)
+        raise_stat(stats, field, word(LONGEST), characters)
     add_example(texts, stats, field, address, shown)
     if kind <= DOUBLE:
         add_number(texts, stats, field, value, address, shown)
@@ -278,23 +284,22 @@ def learn(
     `counts` has the number of documents and of elements so far. `scratch` has room for a text after one of 288 bytes.
     """
     document, number = load_word(counts), load_word(counts + 8)
-    depth = -1
+    depth = word(-1)
     names = setting(settings, NAMES)
-    null_length = setting(settings, NULL_LENGTH)
     while tape < end:
         code, span = load_word(tape), load_word(tape + 8)
         kind, name = code & 15, code >> 8
         tape += 16
         if kind == DOCUMENT:
             if depth >= 0:
-                close(stats, stack, 0)
-            depth = -1
+                close(stats, stack, word(0))
+            depth = word(-1)
             if span == READ:
                 document += 1
                 number += 1
-                depth = 0
+                depth = word(0)
                 put_name(names, name, SEEN, get_name(names, name, SEEN) + 1)
-                open_element(stack, 0, 0, number)
+                open_element(stack, word(0), word(0), number)
             continue
         if kind == START:
             field = occurs(settings, stats, stack, depth, name, document)
@@ -308,24 +313,18 @@ def learn(
                 has_value(stats, stack, depth, field)
         else:
             field = occurs(settings, stats, stack, depth, name, document)
-            address, length = base + (span >> 32), span & 0xFFFFFFFF
-            if code & RAW:
-                length = decode(scratch + ROOM, address, length, code & FROM_ATTRIBUTE)
-                address = scratch + ROOM
-                if setting(settings, TRIMS):
-                    start = skip_blanks(address, address + length)
-                    length = trimmed_end(start, address + length) - start
-                    address = start
-            if length == null_length and same_bytes(address, setting(settings, NULL_TEXT), length):
+            address, length = text_of(settings, scratch + ROOM, base + (span >> 32), span & 0xFFFFFFFF, code)
+            if is_null_text(settings, address, length):
                 # Spark lets the null text vote, but in attributes.
                 if not setting(settings, IS_SPARK) or code & FROM_ATTRIBUTE:
                     continue
             if length:
-                add_stat(stats, field, BARE, 1)
+                add_stat(stats, field, word(BARE), word(1))
+                has_text(stats, field, document)
                 has_value(stats, stack, depth, field)
                 unsure = add_text(settings, stats, texts, field, address, length, scratch, unsure)
     if depth >= 0:
-        close(stats, stack, 0)
+        close(stats, stack, word(0))
     store_word(counts, document)
     store_word(counts + 8, number)
     return unsure

@@ -173,6 +173,19 @@ def ordered(builder: Any, word: Any) -> Any:
     return builder.xor(builder.bswap(word), ir.Constant(_INT, 1 << 63))
 
 
+# To numba's own `+` and `*` a result of more than 64 bits cannot be: the code around is optimized away by that.
+@_instruction(_WORD, _WORD, _WORD)
+def wrapped_sum(builder: Any, one: Any, two: Any) -> Any:
+    """The lower 64 bits of a sum."""
+    return builder.add(one, two)
+
+
+@_instruction(_WORD, _WORD, _WORD)
+def wrapped_product(builder: Any, one: Any, two: Any) -> Any:
+    """The lower 64 bits of a product."""
+    return builder.mul(one, two)
+
+
 @_instruction(_WORD, _WORD, _WORD)
 def unsigned_product_high(builder: Any, one: Any, two: Any) -> Any:
     """The upper 64 bits of the product of two unsigned words."""

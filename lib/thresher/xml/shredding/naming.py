@@ -1,6 +1,6 @@
 """From the bytes of a name to its field: a hash table over (field above, kind, name), that can learn."""
 
-from thresher.compiled import compiled, entry
+from thresher.compiled import compiled, entry, inlined
 from thresher.xml.shredding.machine import (
     copy_bytes,
     load_byte,
@@ -9,12 +9,14 @@ from thresher.xml.shredding.machine import (
     store_byte,
     store_word,
     word,
+    wrapped_product,
 )
-from thresher.xml.shredding.scanning import COLON, is_plain_name
+from thresher.xml.shredding.scanning import COLON, EQUALS, GREATER, SLASH, is_blank_byte, is_plain_name, name_end
 from thresher.xml.shredding.tables import (
     ATTRIBUTE,
     BYTES,
     FIELD_COUNT,
+    FIELD_MASK,
     FIELD_ROOM,
     FIELDS,
     FIRST,
@@ -26,6 +28,7 @@ from thresher.xml.shredding.tables import (
     HASH_MASK,
     HASHES,
     IS_ARRAY,
+    IS_LOCAL,
     KIND,
     LAST,
     LENGTH,
@@ -45,6 +48,8 @@ from thresher.xml.shredding.tables import (
     POOL_USED,
     PREFIX,
     PREFIX_LENGTH,
+    SCOPE,
+    SCOPE_SHIFT,
     SCRATCH,
     SCRATCH_ROOM,
     SEEN,
@@ -54,10 +59,11 @@ from thresher.xml.shredding.tables import (
     TARGET,
     TEXT,
     TEXT_FIELD,
+    TEXT_KEY,
+    TEXT_KEY_LENGTH,
     UNKNOWN_NAME,
-    VALUE_TAG,
-    VALUE_TAG_LENGTH,
     VALUES,
+    get,
     get_name,
     put,
     put_name,
@@ -65,6 +71,7 @@ from thresher.xml.shredding.tables import (
     setting,
 )
 
+LONGEST_NAME = 1000  # bytes; the reference counts characters
 _ONE, _TWO, _THREE = -7046029254386353131, -4417276706812531889, 1609587929392839161
 
 
@@ -85,8 +92,9 @@ def local_start(address: int, length: int) -> int:
 
 @compiled
 def _slot(first: int, last: int, parent: int, kind: int, length: int) -> int:
-    mixed = (first ^ (last * _ONE)) * _TWO ^ ((parent << 12) + (kind << 9) + length) * _THREE
-    return (mixed ^ (mixed >> 29)) * _ONE >> 32
+    place = wrapped_product((parent << 12) + (kind << 9) + length, _THREE)
+    mixed = wrapped_product(first ^ wrapped_product(last, _ONE), _TWO) ^ place
+    return wrapped_product(mixed ^ (mixed >> 29), _ONE) >> 32
 
 
 @compiled
@@ -124,6 +132,52 @@ def find_name(settings: int, parent: int, kind: int, address: int, length: int) 
         ):
             return entry
         slot = (slot + 1) & mask
+
+
+@inlined
+def written_name(settings: int, field: int, kind: int, previous: int, address: int, end: int) -> tuple[int, int]:
+    """The entry of the name at an address (0: not known below this field), and its length (-1: for the reference).
+
+    Names mostly follow each other as before: the one after the previous, or the field's first, is tried first.
+    """
+    names, fields = setting(settings, NAMES), setting(settings, FIELDS)
+    expected = get_name(names, previous, NEXT) if previous else get(fields, field, FIRST_CHILD + kind)
+    if expected and stands_at(names, setting(settings, POOL), expected, address):
+        length = get_name(names, expected, LENGTH)
+        is_scoped = get_name(names, expected, PARENT) == field | setting(settings, SCOPE)
+        if is_scoped and _ends_name(load_byte(address + length)):
+            return expected, length
+    length = name_end(address, end) - address
+    if length > LONGEST_NAME:
+        return 0, -1
+    local = local_start(address, length) if setting(settings, IS_LOCAL) else address
+    found = find_name(settings, field | setting(settings, SCOPE), kind, local, length - (local - address))
+    if found:
+        if previous:
+            put_name(names, previous, NEXT, found)
+        else:
+            put(fields, field, FIRST_CHILD + kind, found)
+    return found, length
+
+
+@inlined
+def _ends_name(byte: int) -> bool:
+    return byte == GREATER or byte == EQUALS or byte == SLASH or is_blank_byte(byte)
+
+
+@compiled
+def new_name(settings: int, field: int, kind: int, address: int, length: int) -> int:
+    """The entry of a name as written that is not known below a field: a new one, or a refusal."""
+    local = local_start(address, length) if setting(settings, IS_LOCAL) else address
+    return learn_name(settings, field | setting(settings, SCOPE), kind, local, length - (local - address))
+
+
+@compiled
+def is_spelt_otherwise(settings: int, field: int, kind: int, address: int, length: int) -> bool:
+    """Whether a name as written differs from a known one by case alone, or could."""
+    local = local_start(address, length) if setting(settings, IS_LOCAL) else address
+    folded = fold(settings, kind, local, length - (local - address))
+    return folded < 0 or find_name(settings, field, word(FOLDED), setting(settings, SCRATCH), folded) > 0
 
 
 @compiled
@@ -210,12 +264,13 @@ def fold(settings: int, kind: int, address: int, length: int) -> int:
 
 @compiled
 def learn_name(settings: int, parent: int, kind: int, address: int, length: int) -> int:
-    """The entry of a name that is new below a field: plain ones here, any other outside of the loops."""
+    """The entry of a name that is new below a field: plain ones without a scope here, others outside of the loops."""
     if kind == TEXT:
-        copy_bytes(setting(settings, SCRATCH), setting(settings, VALUE_TAG), setting(settings, VALUE_TAG_LENGTH))
-        folded = setting(settings, VALUE_TAG_LENGTH)
+        copy_bytes(setting(settings, SCRATCH), setting(settings, TEXT_KEY), setting(settings, TEXT_KEY_LENGTH))
+        folded = setting(settings, TEXT_KEY_LENGTH)
     else:
-        folded = fold(settings, kind, address, length) if is_plain_name(address, length) else -1
+        is_plain = parent >> SCOPE_SHIFT == 0 and is_plain_name(address, length)
+        folded = fold(settings, kind, address, length) if is_plain else -1
     if folded < 0:
         return missed(settings, parent, kind, address, length)
     return learn_folded(settings, parent, kind, address, length, folded)
@@ -228,23 +283,16 @@ def learn_folded(settings: int, parent: int, kind: int, address: int, length: in
         return FULL
     if setting(settings, POOL_USED) + length + folded + 192 > setting(settings, POOL_ROOM):
         return FULL
-    scratch = setting(settings, SCRATCH)
-    known = find_name(settings, parent, word(FOLDED), scratch, folded)
+    scratch, above = setting(settings, SCRATCH), parent & FIELD_MASK
+    known = find_name(settings, above, word(FOLDED), scratch, folded)
     if known > 0:
         field = get_name(setting(settings, NAMES), known, TARGET)
     else:
         field = add_field(settings, word(STRUCT), word(0))
         if field < 0:
             return FULL
-        add_name(settings, parent, word(FOLDED), scratch, folded, field)
+        add_name(settings, above, word(FOLDED), scratch, folded, field)
     return add_name(settings, parent, kind, address, length, field)
-
-
-@compiled
-def find_folded(settings: int, parent: int, kind: int, address: int, length: int) -> int:
-    """The entry of the field whose name differs from this one by case at most; 0 for none, or UNKNOWN_NAME."""
-    folded = fold(settings, kind, address, length)
-    return UNKNOWN_NAME if folded < 0 else find_name(settings, parent, word(FOLDED), setting(settings, SCRATCH), folded)
 
 
 @entry

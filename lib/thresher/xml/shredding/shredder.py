@@ -4,20 +4,22 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 
 from thresher.xml.shredding import arena, tables
 from thresher.xml.shredding.filling import fill, finish
-from thresher.xml.shredding.plan import Plan, Tables, is_name
+from thresher.xml.shredding.growing import PADDING, Tables
+from thresher.xml.shredding.judging import Judge
+from thresher.xml.shredding.plan import Plan
 from thresher.xml.shredding.walking import walk
 
 # Bytes of documents that are walked at a time: small, so that the tape stays near; more for many columns, each of which
 # costs a little each time.
 LEAST_BYTES, BYTES_PER_FIELD, MOST_BYTES = 2 << 20, 8 << 10, 16 << 20
-PADDING = 64
-MOST_JUDGED = 200  # names of other letters than ASCII that one document may bring
+MOST_JUDGED = 200  # names that are judged outside of the loops for one document
 
 
 @dataclass(frozen=True)
@@ -52,22 +54,25 @@ class Column:
         return cls(content or pa.py_buffer(b""), starts, ends)
 
     def stretches(self, size: int) -> Iterator[tuple[int, int]]:
-        """Rows whose documents have together about that many bytes."""
-        row, rows = 0, len(self.starts)
-        while row < rows:
-            after = int(np.searchsorted(self.starts, self.starts[row] + size, side="right"))
-            after = min(max(after, row + 1), rows)
-            yield row, after
-            row = after
+        """Rows whose documents have together about that many bytes, all stretches alike."""
+        rows = len(self.starts)
+        if not rows:
+            return
+        first, last = int(self.starts[0]), max(int(self.starts[-1]), int(self.ends[-1]))
+        # As many as fit best: a short one at the end would cost a copy of all values.
+        count = max(1, round((last - first) / size))
+        bounds = first + (last - first) * np.arange(1, count) // count
+        yield from pairwise(np.unique([0, *np.searchsorted(self.starts, bounds), rows]).tolist())
 
 
 class Workspace:
     """What one thread needs again and again: tables, tape, room for decoded texts."""
 
-    def __init__(self, made: Tables, columns: list[list[int]] | None = None, counters: int = 0) -> None:
+    def __init__(self, made: Tables, plan: Plan | None = None) -> None:
         self.tables = made
-        self.columns = np.array(columns or [], np.int64).reshape(-1, 16)
-        self.counters = np.zeros(counters, np.int64)
+        self.judge = Judge(made, plan.targets if plan else None)
+        self.columns = np.array(plan.columns if plan else [], np.int64).reshape(-1, 16)
+        self.counters = np.zeros(plan.counters if plan else 0, np.int64)
         self.tape = np.zeros(0, np.int64)
         self.scratch = np.zeros(0, np.uint8)
         self.copy = np.zeros(0, np.uint8)
@@ -112,25 +117,11 @@ class Workspace:
             else:
                 judged[row] += 1
                 # Each name takes another walk from the document's start.
-                if judged[row] > MOST_JUDGED or not self._judged():
+                if judged[row] > MOST_JUDGED or not self.judge.enter():
                     states[row] = tables.LEFT
         longest = int((ends - starts).max(initial=0))
         self.scratch = with_bytes(self.scratch, longest + 2 * PADDING + 256)
         return base, place, states
-
-    def _judged(self) -> bool:
-        """Enter a name with other letters than ASCII's; False where it is no name."""
-        settings = self.tables.settings
-        address, length = int(settings[tables.MISS_ADDRESS]), int(settings[tables.MISS_LENGTH])
-        name = pa.foreign_buffer(address, length).to_pybytes().decode("utf-8")
-        if not is_name(name):
-            return False
-        parent, kind = int(settings[tables.MISS_PARENT]), int(settings[tables.MISS_KIND])
-        if parent < 0:
-            self.tables.add_name(parent, kind, name, 0)
-        else:
-            self.tables.learn(parent, kind, name)
-        return True
 
 
 class Shredder:
@@ -158,7 +149,7 @@ class Shredder:
         try:
             work = self._idle.pop()
         except IndexError:
-            work = Workspace(self._template.copy(), self.plan.columns, self.plan.counters)
+            work = Workspace(self._template.copy(), self.plan)
         made = work.tables
         made.settings[tables.IS_TEXT] = is_text
         made.fields[:, tables.VALUES : tables.BYTES + 1] = 0
@@ -174,7 +165,7 @@ class Shredder:
         body = self.message.size
         begin = -(-(body + zeros) // arena.ALIGNED) * arena.ALIGNED
         _, _, size = arena.lay_out(columns, fields, count, counters, rows, begin)
-        buffer = pa.allocate_buffer(size + arena.SLACK)
+        buffer = arena.BLOCKS.take(size + arena.SLACK)
         zeros, ones, _ = arena.lay_out(columns, fields, count, counters, rows, buffer.address + begin)
         memory = np.frombuffer(buffer, np.uint8)
         memory[:body] = self.message.head

@@ -13,12 +13,15 @@ from thresher.xml.shredding.machine import row_of_words, table
     FIELDS,
     POOL,
     STACK,
-    STATS,
     IS_SPARK,  # the dialect
     IS_LEARNING,  # whether an unknown name becomes a new field
     TRIMS,
     IS_LOCAL,  # names without their prefix
     NO_ATTRIBUTES,
+    HIDES_DECLARATIONS,  # of namespaces: they are no fields
+    IS_NAMESPACED,  # names are told by their URIs: outside of the loops, for each set of declarations
+    JUDGES_ROOTS,  # whether a root's name and declarations are judged outside of the loops
+    SCOPE,  # of this document: added to a field's number where a name is looked up below it
     HAS_WILDCARD,
     IS_TEXT,  # documents come from a text column
     MAX_BYTES,
@@ -43,25 +46,28 @@ from thresher.xml.shredding.machine import row_of_words, table
     PREFERS_DECIMAL,
     PREFIX,  # of attributes' fields, folded: address and length
     PREFIX_LENGTH,
-    VALUE_TAG,  # the field of text, folded
-    VALUE_TAG_LENGTH,
+    TEXT_KEY,  # the key of text among fields, folded
+    TEXT_KEY_LENGTH,
     SCRATCH,  # room for a name
     SCRATCH_ROOM,
     UNKNOWN,  # room for the attributes of one tag that have no field
     ROOT_ENTRY,  # the name of the root read last
-) = range(42)
+) = range(45)
 SETTINGS = 64
 
 # --- names: what a child or attribute of a field may be called, sixteen words
-FIRST, LAST, MASK, LENGTH, TARGET, NEXT, STAMP, PLACE, PARENT, KIND, SEEN = range(11)
+FIRST, LAST, MASK, LENGTH, TARGET, NEXT, STAMP, PARENT, PLACE, KIND, SEEN = range(11)
 ELEMENT, ATTRIBUTE, TEXT, FOLDED = range(4)
+ROOT = 4  # a root's name and its declarations, as written; its target is the scope of all names in the document
+SCOPE_SHIFT = 32
+FIELD_MASK = (1 << SCOPE_SHIFT) - 1
 
 # --- fields: eight words
 FORM, IS_ARRAY, TEXT_FIELD, STANDS, FIRST_CHILD, FIRST_ATTRIBUTE, VALUES, BYTES = range(8)
 STRUCT, SCALAR, SKIPPED = range(3)
 
 # --- open elements: eight words
-OPEN_FIELD, OPEN_NAME, OPEN_LENGTH, OPEN_NUMBER, OPEN_ENTRY, OPEN_FIRST, OPEN_LAST, OPEN_STARTED = range(8)
+OPEN_FIELD, OPEN_NAME, OPEN_LENGTH, OPEN_NUMBER, OPEN_ENTRY = range(5)
 
 # --- the tape: two words an entry: number << 8 | kind and flags; start << 32 | length
 DOCUMENT, START, VALUE, END = range(4)

@@ -1,25 +1,8 @@
 """From the bytes of one value to its binary form; what is not plainly of its type is left to the reference."""
 
 from thresher.compiled import compiled
-from thresher.xml.shredding.machine import load_byte, load_word, read_double, store_byte, word
-from thresher.xml.shredding.scanning import (
-    AMPERSAND,
-    CDATA_START,
-    COLON,
-    DASH,
-    DOT,
-    LESS,
-    LINE_FEED,
-    QUESTION,
-    RETURN,
-    SEMICOLON,
-    SPACE,
-    cdata_end,
-    comment_end,
-    instruction_end,
-    is_blank_byte,
-    reference_character,
-)
+from thresher.xml.shredding.machine import load_byte, load_word, read_double, word, wrapped_product, wrapped_sum
+from thresher.xml.shredding.scanning import COLON, DASH, DOT, SPACE
 
 PLUS = 43
 # A word holds nineteen digits, a decimal of Arrow two times that.
@@ -69,10 +52,10 @@ def number_parts(address: int, length: int, is_strict: int) -> tuple[int, int, i
                 break
             point = address
         elif count < FIRST_DIGITS:
-            number = number * 10 + digit
+            number = wrapped_sum(wrapped_product(number, 10), digit)
             count += 1 if number else 0
         else:
-            more = more * 10 + digit
+            more = wrapped_sum(wrapped_product(more, 10), digit)
             count += 1
         address += 1
     whole = (point or address) - start
@@ -151,7 +134,7 @@ def moment_value(address: int, length: int) -> tuple[int, int]:
 
     With a zone they are UTC's. At the first and last year the zone decides whether there is such a moment: none here.
     """
-    days = date_value(address, 10) if length >= 16 else NO_DATE
+    days = date_value(address, word(10)) if length >= 16 else NO_DATE
     middle = load_byte(address + 10)
     if days == NO_DATE or (middle != 84 and middle != SPACE) or load_byte(address + 13) != COLON:
         return NO_MOMENT, 0
@@ -212,78 +195,3 @@ def boolean_value(address: int, length: int, is_strict: int) -> int:
     if length == 4:
         return 1 if text == 0x65757274 else -1
     return 0 if text == 0x65736C6166 else -1
-
-
-@compiled
-def decode(target: int, address: int, length: int, is_attribute: int) -> int:
-    """Write what a checked run or attribute value stands for: references, CDATA, line ends; its length, never more.
-
-    Comments and processing instructions are as if they were not there. Blanks in attribute values become spaces
-    (XML 1.0, 2.11 and 3.3.3).
-    """
-    end = address + length
-    start = target
-    while address < end:
-        byte = load_byte(address)
-        if byte == AMPERSAND:
-            close = address + 1
-            while load_byte(close) != SEMICOLON:
-                close += 1
-            target = _encode(target, reference_character(address, close))
-            address = close + 1
-        elif byte == LESS and not is_attribute:
-            if load_byte(address + 1) == QUESTION:
-                address = instruction_end(address, end)
-            elif load_word(address) == CDATA_START:
-                close = cdata_end(address, end)
-                target += _copy_lines(target, address + 9, close - 3, word(0))
-                address = close
-            else:
-                address = comment_end(address, end)
-        else:
-            stop = address + 1
-            while stop < end and load_byte(stop) != AMPERSAND and load_byte(stop) != LESS:
-                stop += 1
-            target += _copy_lines(target, address, stop, is_attribute)
-            address = stop
-    return target - start
-
-
-@compiled
-def _copy_lines(target: int, address: int, end: int, is_attribute: int) -> int:
-    """Copy characters with their line ends as XML reads them: the length of the copy."""
-    start = target
-    while address < end:
-        byte = load_byte(address)
-        if byte == RETURN:
-            byte = LINE_FEED
-            if address + 1 < end and load_byte(address + 1) == LINE_FEED:
-                address += 1
-        if is_attribute and is_blank_byte(byte):
-            byte = SPACE
-        store_byte(target, byte)
-        target += 1
-        address += 1
-    return target - start
-
-
-@compiled
-def _encode(target: int, character: int) -> int:
-    """Write a character in UTF-8; the address after it."""
-    if character < 0x80:
-        store_byte(target, character)
-        return target + 1
-    if character < 0x800:
-        store_byte(target, 0xC0 | (character >> 6))
-        store_byte(target + 1, 0x80 | (character & 63))
-        return target + 2
-    if character < 0x10000:
-        store_byte(target, 0xE0 | (character >> 12))
-        store_byte(target + 1, 0x80 | ((character >> 6) & 63))
-        store_byte(target + 2, 0x80 | (character & 63))
-        return target + 3
-    store_byte(target, 0xF0 | (character >> 18))
-    store_byte(target + 1, 0x80 | ((character >> 12) & 63))
-    store_byte(target + 2, 0x80 | ((character >> 6) & 63))
-    store_byte(target + 3, 0x80 | (character & 63))
-    return target + 4

@@ -1,7 +1,7 @@
 """For which type the bytes of one text speak: the rules of `votes.vote`, or UNSURE for what only that can tell."""
 
 from thresher.compiled import compiled
-from thresher.xml.shredding.machine import load_byte
+from thresher.xml.shredding.machine import load_byte, word
 from thresher.xml.shredding.scanning import DASH, DOT
 from thresher.xml.shredding.tables import HAS_FORMATS, IS_SPARK, PREFERS_DATE, PREFERS_DECIMAL, setting
 from thresher.xml.shredding.values import (
@@ -37,7 +37,7 @@ def vote(settings: int, address: int, length: int) -> tuple[int, int, int, int, 
     if is_digit and length == 10 and not has_formats and date_value(address, length) != NO_DATE:
         return (DATE if setting(settings, PREFERS_DATE) else LOCAL), 0, 0, 0, 0.0
     if is_digit or first == DASH:
-        number, _, count, scale, exponent, negative = number_parts(address, length, 1)
+        number, _, count, scale, exponent, negative = number_parts(address, length, word(1))
         if count >= 0:
             value = double_value(address, length, number, count, scale, exponent, negative)
             if value != value:
@@ -56,7 +56,7 @@ def vote(settings: int, address: int, length: int) -> tuple[int, int, int, int, 
     if is_digit and length >= 10 and load_byte(address + 4) == DASH:
         kind = _moment_vote(settings, address, length)
         return kind, 0, 0, 0, 0.0
-    if boolean_value(address, length, 1) >= 0:
+    if boolean_value(address, length, word(1)) >= 0:
         return BOOLEAN, 0, 0, 0, 0.0
     return TEXT, 0, 0, 0, 0.0
 
@@ -96,7 +96,7 @@ def _moment_vote(settings: int, address: int, length: int) -> int:
 def _spark_vote(settings: int, address: int, length: int, first: int) -> tuple[int, int, int, int, float]:
     is_number = 48 <= first <= 57 or first == DASH or first == PLUS or first == DOT
     if is_number and not setting(settings, PREFERS_DECIMAL):
-        number, _, count, scale, exponent, negative = number_parts(address, length, 0)
+        number, _, count, scale, exponent, negative = number_parts(address, length, word(0))
         if 0 <= count < FIRST_DIGITS:
             value = double_value(address, length, number, count, scale, exponent, negative)
             is_whole = scale == 0 and exponent == 0 and load_byte(address + length - 1) != DOT
@@ -112,6 +112,6 @@ def _spark_vote(settings: int, address: int, length: int, first: int) -> tuple[i
     is_letter = 97 <= lower <= 122 and first != _T
     if setting(settings, HAS_FORMATS) or not is_letter:
         return UNSURE, 0, 0, 0, 0.0
-    if boolean_value(address, length, 0) >= 0:
+    if boolean_value(address, length, word(0)) >= 0:
         return BOOLEAN, 0, 0, 0, 0.0
     return TEXT, 0, 0, 0, 0.0

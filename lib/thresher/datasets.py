@@ -1,0 +1,54 @@
+"""The names of datasets, and what can be known of them from their folders alone."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from thresher.errors import InvalidName
+
+ZONES = ("raw", "curated", "mart", "quarantine")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+_COMMIT = re.compile(r"(\d{20})\.json")
+
+
+def parse_name(name: str) -> tuple[str, str]:
+    """A dataset's name as zone and name; raises InvalidName.
+
+    >>> parse_name("curated.courses")
+    ('curated', 'courses')
+    """
+    zone, dot, table = str(name).partition(".")
+    if zone not in ZONES or not dot or not _NAME.fullmatch(table):
+        raise InvalidName(
+            f"dataset name {name!r} is not allowed; expected zone.name with a zone of {', '.join(ZONES)} and a name of "
+            f"lower-case letters, digits and _ that begins with a letter (curated.courses), at most 100 characters"
+        )
+    return zone, table
+
+
+def is_table_name(name: str) -> bool:
+    """Whether a folder of a zone may be a dataset."""
+    return bool(_NAME.fullmatch(name))
+
+
+def state(lake: Path, name: str) -> str:
+    """The version of a dataset, and what tells it from another with that number; empty where there is none.
+
+    A table that was deleted and made anew begins at version 0 again, with another commit.
+    """
+    zone, table = parse_name(name)
+    log = lake / zone / table / "_delta_log"
+    try:
+        latest = max(match[1] for match in map(_COMMIT.fullmatch, (each.name for each in log.iterdir())) if match)
+        return f"{int(latest)}:{hashlib.sha256((log / f'{latest}.json').read_bytes()).hexdigest()[:12]}"
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return ""
+
+
+def version(found: str) -> str:
+    """The version in a dataset's state, for a message.
+
+    >>> version("12:0a1b2c"), version("")
+    ('version 12', 'not there')
+    """
+    return f"version {found.partition(':')[0]}" if found else "not there"
