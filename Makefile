@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check fix lab notebooks outputs bench lock clean tried
+.PHONY: help demo test check fix lab notebooks outputs bench lock clean
 
 # The Python that makes .venv: `make PYTHON=/path/to/python3`. First the version that the locks are tested on.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
@@ -16,8 +16,6 @@ export PYTHONNOUSERSITE := 1
 
 VENV_PYTHON := .venv/bin/python
 PYTEST := env -u THRESHER_ENGINE -u THRESHER_LAKE -u THRESHER_LEDGER $(VENV_PYTHON) -m pytest
-# The notebooks run in a copy of the project, with a lake of its own that the pipelines have filled.
-TRIED := build/tried
 NOTEBOOKS ?= 0*.ipynb reports/*.ipynb
 PIPELINE ?= pipelines/courses.yml
 LOCK_FLAGS ?=
@@ -51,20 +49,11 @@ fix: $(DEV) ## Repair what style checks can repair
 lab: $(DEV) ## Open JupyterLab on the notebooks
 	$(VENV_PYTHON) -m thresher lab
 
-notebooks: tried ## Run the notebooks and compare with what they show
-	$(PYTEST) $(addprefix $(TRIED)/notebooks/,$(NOTEBOOKS)) --nbval --nbval-current-env \
-		--nbval-sanitize-with tests/notebooks.cfg
+notebooks: $(DEV) ## Run the notebooks and compare with what they show
+	$(VENV_PYTHON) -m thresher check notebooks $(addprefix notebooks/,$(NOTEBOOKS))
 
-outputs: tried ## Run the notebooks and keep what they show now; look at the difference before you commit it
-	$(VENV_PYTHON) -m nbconvert --log-level WARN --to notebook --execute --inplace \
-		--ExecutePreprocessor.record_timing=False $(addprefix $(TRIED)/notebooks/,$(NOTEBOOKS))
-	cd $(TRIED)/notebooks && for notebook in $(NOTEBOOKS); do cp $$notebook ../../../notebooks/$$notebook; done
-
-tried: $(DEV)
-	@rm -rf $(TRIED) && mkdir -p $(TRIED)/data && cp -R notebooks pipelines $(TRIED) && cp -R data/sample $(TRIED)/data
-	@for file in pipelines/*.yml; do echo "Running $$file for the notebooks that show what it makes …"; \
-		env -u THRESHER_ENGINE -u THRESHER_LEDGER $(VENV_PYTHON) -m thresher run $(TRIED)/$$file \
-		--lake $(TRIED)/lake >$(TRIED)/log 2>&1 || { cat $(TRIED)/log; exit 1; }; done
+outputs: $(DEV) ## Run the notebooks, show what differs from what they show, and keep it
+	$(VENV_PYTHON) -m thresher check notebooks --accept --yes $(addprefix notebooks/,$(NOTEBOOKS))
 
 bench: $(DEV) ## Run every benchmark
 	@for script in benchmarks/*.py; do echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; done
@@ -90,8 +79,10 @@ $(VENV_PYTHON):
 
 .venv/base-%.stamp: | $(VENV_PYTHON)
 	@$(VENV_PYTHON) tools/set_up.py requirements.lock
+	@$(VENV_PYTHON) -m thresher kernels install >/dev/null
 	@rm -f .venv/base-*.stamp && touch $@
 
 .venv/dev-%.stamp: | $(VENV_PYTHON)
 	@$(VENV_PYTHON) tools/set_up.py requirements-dev.lock
+	@$(VENV_PYTHON) -m thresher kernels install >/dev/null
 	@rm -f .venv/dev-*.stamp && touch $@

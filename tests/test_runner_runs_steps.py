@@ -113,7 +113,7 @@ def test_each_step_ends_as_it_must(result: RunResult, steps: dict[str, StepRun])
 def test_each_failure_says_why(steps: dict[str, StepRun]) -> None:
     assert {name: step.error for name, step in steps.items() if step.error and name != "miscounts"} == {
         "fails": "ZeroDivisionError: division by zero",
-        "dies": "the kernel died (exit code 3)",
+        "dies": "crashed: the kernel died (exit code 3)",
         "exits": "SystemExit: the cell ended the notebook; the cells after it did not run",
         "floods": "more than 2 MB of output; write data to a dataset, show a small table",
         "after_fails": "fails did not succeed",

@@ -4,18 +4,27 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import date
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from thresher.cli_parts import Parameter, json_flag, print_json, print_table
+from thresher.cli_copy import copy
+from thresher.cli_export import export
+from thresher.cli_notebooks import kernels, notebooks
+from thresher.cli_parts import Day, Parameter, environment_option, json_flag, lake_option, print_json, print_table
+from thresher.cli_pipeline_help import PipelineCommand
+from thresher.cli_runs import headline, run_as_dict, runs
+from thresher.cli_schedule import backfill, schedule
+from thresher.cli_secrets import secrets
 from thresher.cli_xml import xml
 from thresher.errors import ThresherError, UsageError
 
 if TYPE_CHECKING:
+    from thresher.decisions import Decision
     from thresher.lake import Lake
-    from thresher.ledger import Run
+    from thresher.pipeline import Step
 
 CANCELLED = 130
 
@@ -36,8 +45,13 @@ class _Group(click.Group):
 
 _pipeline = click.argument("pipeline", metavar="PIPELINE")
 _params = click.option("-p", "params", multiple=True, type=Parameter(), help="Override a parameter; repeatable.")
-_lake = click.option("--lake", metavar="DIR", help="The lake's folder (else THRESHER_LAKE, else lake in the project).")
+_date = click.option("--date", type=Day(), help="The day that the run is for, ${run.date} (default: today in UTC).")
+_lake = lake_option
 _engine = click.option("--engine", metavar="ENGINE", help="duckdb (default), spark or sc://host:port.")
+_select = click.option(
+    "--select", multiple=True, metavar="STEP", help="Only STEP; STEP+ with those after it, +STEP before it, state:failed."
+)
+_force = click.option("--force", is_flag=True, help="Run the steps even if nothing changed.")
 _site = click.option("--site", metavar="DIR", help="The site's folder (default: site beside the lake).")
 
 
@@ -49,107 +63,111 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
 
 
-@main.command()
+@main.command(cls=PipelineCommand)
 @_pipeline
 @_params
+@_date
 @_lake
 @_engine
 @_site
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Notebooks at once (default: one per core).")
+@_select
+@_force
+@click.option("--resume", is_flag=True, help="Continue the last run, or fail when it cannot be.")
 @json_flag
 def run(
     pipeline: str,
     params: Sequence[tuple[str, str]],
+    date: date | None,
     lake: str | None,
     engine: str | None,
     site: str | None,
     jobs: int | None,
+    select: Sequence[str],
+    force: bool,
+    resume: bool,
     as_json: bool,
 ) -> None:
-    """Run a pipeline: a file, or the bare name of one in pipelines/."""
+    """Run a pipeline: a file, or the bare name of one in pipelines/.
+
+    A step is skipped when nothing has changed that its result depends on. A run that failed or was killed is
+    continued, under its id, by running again.
+    """
     from rich.console import Console
 
     from thresher import runner
 
     console = Console(stderr=as_json)
-    result = runner.run(pipeline, dict(params), lake=lake, engine=engine, site=site, jobs=jobs, console=console)
+    result = runner.run(
+        pipeline,
+        dict(params),
+        date=date,
+        lake=lake,
+        engine=engine,
+        site=site,
+        jobs=jobs,
+        select=select,
+        force=force,
+        resume=resume,
+        console=console,
+    )
     if as_json:
-        print_json(_run_as_dict(result.run) | {"site": str(result.site)})
+        print_json(run_as_dict(result.run) | {"site": str(result.site)})
     else:
-        click.echo(_headline(result.run))
+        click.echo(headline(result.run))
         click.echo(f"site: {result.site}")
     sys.exit(result.exit_code)
 
 
-@main.command()
+@main.command(cls=PipelineCommand)
 @_pipeline
 @_params
+@_date
 @_lake
+@_engine
+@_site
+@_select
+@_force
 @json_flag
-def plan(pipeline: str, params: Sequence[tuple[str, str]], lake: str | None, as_json: bool) -> None:
-    """Check a pipeline and show its steps in order; writes nothing."""
-    from thresher import pipeline as pipelines
+def plan(
+    pipeline: str,
+    params: Sequence[tuple[str, str]],
+    date: date | None,
+    lake: str | None,
+    engine: str | None,
+    site: str | None,
+    select: Sequence[str],
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Check a pipeline and show what a run would do with each step, and why; writes nothing.
 
-    checked = pipelines.plan(pipeline, dict(params), lake=lake)
+    run: its result is out of date. skip: nothing changed. wait: that depends on what the steps before it bring.
+    """
+    from thresher import runner
+
+    checked, decisions = runner.preview(
+        pipeline, dict(params), date=date, lake=lake, engine=engine, site=site, select=select, force=force
+    )
     if as_json:
-        print_json(asdict(checked))
+        by_name = {decision.step: asdict(decision) for decision in decisions}
+        found = asdict(checked)
+        print_json(found | {"steps": [step | by_name[step["name"]] for step in found["steps"]]})
         return
     click.echo(f"{checked.name}: {checked.description}" if checked.description else checked.name)
-    for step in checked.steps:
+    width = max(len(step.name) for step in checked.steps)
+    for step, decision in zip(checked.steps, decisions, strict=True):
         marks = [f"engine {step.engine}"] if step.engine else []
         marks += ["report"] if step.is_report else []
-        click.echo(f"{step.name}  {step.notebook}{''.join(f'  [{mark}]' for mark in marks)}")
+        is_timed = decision.expected_s is not None and decision.action != "skip"
+        expected = f", about {decision.expected_s:.1f} s" if is_timed else ""
+        click.echo(f"{decision.action:4}  {step.name:{width}}  {decision.reason}{expected}")
+        click.echo(f"      {step.notebook}{''.join(f'  [{mark}]' for mark in marks)}")
         for verb, datasets in (("reads", step.reads), ("writes", step.writes)):
             if datasets:
-                click.echo(f"    {verb} {', '.join(datasets)}")
-
-
-@main.group(invoke_without_command=True)
-@click.option("--pipeline", metavar="NAME", help="Only the runs of this pipeline.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
-@_lake
-@json_flag
-@click.pass_context
-def runs(ctx: click.Context, pipeline: str | None, limit: int, lake: str | None, as_json: bool) -> None:
-    """The latest runs, newest first."""
-    if ctx.invoked_subcommand:
-        return
-    from thresher.ledger import Ledger
-    from thresher.places import lake_folder
-
-    found = Ledger.of_lake(lake_folder(lake)).runs(pipeline, limit)
-    if as_json:
-        print_json([_run_as_dict(each) for each in found])
-        return
-    for each in found:
-        click.echo(_headline(each))
-    if not found:
-        click.echo("no runs yet")
-
-
-@runs.command()
-@click.argument("run_id", metavar="ID")
-@_lake
-@json_flag
-def show(run_id: str, lake: str | None, as_json: bool) -> None:
-    """One run and its steps."""
-    from thresher.ledger import Ledger
-    from thresher.places import lake_folder
-
-    found = Ledger.of_lake(lake_folder(lake)).run(run_id)
-    if as_json:
-        print_json(_run_as_dict(found))
-        return
-    click.echo(_headline(found))
-    for name, value in found.params.items():
-        click.echo(f"  {name}: {value}")
-    print_table(
-        ("step", "status", "seconds", "rows in", "out", "refused", "duplicate", "error"),
-        [
-            (s.name, s.status, _seconds(s.duration_s), s.rows_in, s.rows_out, s.refused, s.duplicate, s.error or "")
-            for s in found.steps
-        ],
-    )
+                click.echo(f"      {verb} {', '.join(datasets)}")
+    _tell_copies(checked.steps, lake)
+    click.echo(_total(decisions))
 
 
 @main.command()
@@ -203,22 +221,25 @@ def site(lake: str | None, site: str | None) -> None:
 
 
 @main.command()
+@environment_option
 def lab() -> None:
-    """Start JupyterLab in notebooks/."""
+    """Start JupyterLab in notebooks/, with kernels that start at once."""
     import os
     from importlib.util import find_spec
 
+    from thresher.kernels.specs import with_warm_kernels
     from thresher.project import project_root
 
     if not find_spec("jupyterlab"):
         raise UsageError("JupyterLab is not installed; run: pip install 'thresher[lab]'")
     folder = project_root() / "notebooks"
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}"])
+    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}"]
+    os.execve(sys.executable, command, with_warm_kernels(os.environ))
 
 
 @main.group()
 def check() -> None:
-    """What a pipeline would do: is its SQL portable, do both engines agree."""
+    """Is a pipeline's SQL portable, do both engines agree, do the notebooks still give what they show."""
 
 
 @check.command()
@@ -237,6 +258,7 @@ def portable(pipeline: str, params: Sequence[tuple[str, str]], lake: str | None)
 @check.command()
 @_pipeline
 @_params
+@environment_option
 def parity(pipeline: str, params: Sequence[tuple[str, str]]) -> None:
     """Run a pipeline on both engines and compare table by table."""
     from thresher import parity as engines
@@ -247,7 +269,40 @@ def parity(pipeline: str, params: Sequence[tuple[str, str]]) -> None:
     sys.exit(0 if result.is_equal else 1)
 
 
+main.add_command(runs)
+main.add_command(secrets)
+main.add_command(copy)
 main.add_command(xml)
+main.add_command(kernels)
+check.add_command(notebooks)
+for command in (schedule, backfill, export):
+    main.add_command(command)
+
+
+def _tell_copies(steps: "Sequence[Step]", lake: str | None) -> None:
+    """Which datasets a run would first copy from the lake that its environment is a copy of."""
+    from thresher import environments
+    from thresher.places import lake_folder
+
+    folder = lake_folder(lake)
+    environment = environments.of_lake(folder)
+    if environment and environment.copy_of:
+        from thresher.shallow_copy import needed
+
+        for name in needed(environment.copy_of, folder, steps):
+            click.echo(f"copy  {name} from {environment.copy_of}")
+
+
+def _total(decisions: "Sequence[Decision]") -> str:
+    """How many steps would run, and how long that takes."""
+    counts = [f"{sum(each.action == action for each in decisions)} {action}" for action in ("run", "wait", "skip")]
+    todo = [each.expected_s for each in decisions if each.action != "skip"]
+    if not todo:
+        return "nothing to do"
+    known = [each for each in todo if each is not None]
+    unknown = "" if len(known) == len(todo) else ", without the steps that never ran"
+    time = f"; at most {sum(known):.1f} s of notebooks{unknown}" if known else ""
+    return f"{', '.join(counts)}{time}"
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:
@@ -256,23 +311,9 @@ def _interrupt(signal_number: int, frame: FrameType | None) -> None:
 
 def _open(lake: str | None, engine: str | None = None) -> "Lake":
     from thresher.lake import Lake
-    from thresher.places import lake_folder
+    from thresher.places import engine_name, lake_folder
 
     folder = lake_folder(lake)
     if not folder.exists():
         raise UsageError(f"no lake at {folder}. Run a pipeline first, or name another folder with --lake.")
-    return Lake(folder, engine)
-
-
-def _headline(run: "Run") -> str:
-    error = f"  {run.error}" if run.error else ""
-    seconds = "" if run.duration_s is None else f"  {run.duration_s:.1f} s"
-    return f"{run.id}  {run.status}{seconds}  {run.started_at:%Y-%m-%d %H:%M} UTC{error}"
-
-
-def _seconds(duration_s: float | None) -> str:
-    return "–" if duration_s is None else f"{duration_s:.1f}"
-
-
-def _run_as_dict(run: "Run") -> dict[str, Any]:
-    return asdict(run) | {"duration_s": run.duration_s}
+    return Lake(folder, engine_name(engine))

@@ -1,11 +1,15 @@
 """What all commands share: parameters by name, and results as JSON or as a table."""
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Parameter(click.ParamType[tuple[str, str]]):
@@ -18,6 +22,51 @@ class Parameter(click.ParamType[tuple[str, str]]):
         if not equals or not name:
             self.fail(f"found {value!r}, expected name=value", param, ctx)
         return name, text
+
+
+class Day(click.ParamType[date]):
+    """An option's value that is a day: 2026-11-01."""
+
+    name = "yyyy-mm-dd"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        from thresher.parameter_types import is_date
+
+        if not is_date(value):
+            self.fail(f"found {value!r}, expected a day as YYYY-MM-DD", param, ctx)
+        return date.fromisoformat(value)
+
+
+def _enter(ctx: click.Context, param: click.Parameter, name: str | None) -> None:
+    if not ctx.resilient_parsing:
+        from thresher.environments import entered
+
+        ctx.with_resource(entered(name))
+
+
+environment_option = click.option(
+    "--env",
+    metavar="NAME",
+    is_eager=True,
+    expose_value=False,
+    callback=_enter,
+    help="The environment of thresher.yml that is meant (else THRESHER_ENV, else its default).",
+)
+_lake = click.option(
+    "--lake", metavar="DIR", help="The lake's folder (default: the environment's, else THRESHER_LAKE, else lake)."
+)
+
+
+def lake_option(command: Command) -> Command:
+    """The options of every command that works on a lake: --env, and --lake where another one is meant."""
+    return environment_option(_lake(command))
+
+
+def run_options(*, lake: Path, engine: str | None, site: str | None, jobs: int | None) -> list[str]:
+    """The options of `thresher run` for a process that knows nothing of this one."""
+    given = {"--env": os.environ.get("THRESHER_ENV"), "--lake": lake, "--engine": engine, "--jobs": jobs}
+    given |= {"--site": site and Path(site).resolve()}
+    return [str(part) for name, value in given.items() if value is not None for part in (name, value)]
 
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")

@@ -40,8 +40,18 @@ def state(lake: Path, name: str) -> str:
     log = lake / zone / table / "_delta_log"
     try:
         latest = max(match[1] for match in map(_COMMIT.fullmatch, (each.name for each in log.iterdir())) if match)
-        return f"{int(latest)}:{hashlib.sha256((log / f'{latest}.json').read_bytes()).hexdigest()[:12]}"
     except (FileNotFoundError, NotADirectoryError, ValueError):
+        return ""
+    return state_at(lake, name, int(latest))
+
+
+def state_at(lake: Path, name: str, number: int) -> str:
+    """The state that a dataset had at a version; empty where there is no such version, or no longer its log."""
+    zone, table = parse_name(name)
+    try:
+        commit = (lake / zone / table / "_delta_log" / f"{number:020}.json").read_bytes()
+        return f"{number}:{hashlib.sha256(commit).hexdigest()[:12]}"
+    except (FileNotFoundError, NotADirectoryError):
         return ""
 
 

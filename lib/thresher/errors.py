@@ -4,6 +4,7 @@ ThresherError
 ├── UsageError                what was asked cannot be done; nothing was written (exit code 2)
 │   ├── PipelineError         the pipeline file is wrong
 │   ├── ParameterError        a parameter is unknown, missing or of the wrong type
+│   ├── SecretError           a secret is missing, or kept where others can read it
 │   ├── InvalidName           a dataset, column or file name is not allowed
 │   ├── DatasetNotFound       no such dataset in the lake
 │   ├── LandingNotFound       no such landing folder or file
@@ -17,7 +18,9 @@ ThresherError
     ├── MissingColumns        a column that the step needs is not there
     ├── DuplicateKeys         a key that must be unique is not
     ├── WriteConflict         other writers kept changing the dataset
+    ├── TransientError        something outside did not answer; trying again may help
     ├── CountsDoNotAddUp      rows in differ from rows out, refused and duplicate
+    ├── LockLost              another run may have taken over what this one was at
     └── StepFailed            a step of a pipeline failed
 
 A message says what failed, what was found, what was expected, and what to do next.
@@ -38,6 +41,10 @@ class PipelineError(UsageError):
 
 class ParameterError(UsageError):
     """A parameter is unknown, missing or of the wrong type."""
+
+
+class SecretError(UsageError):
+    """A secret is missing, too short, or kept where others can read it; the message never shows a value."""
 
 
 class InvalidName(UsageError):
@@ -92,8 +99,16 @@ class WriteConflict(DataError, RuntimeError):
     """Other writers kept changing the dataset; nothing of this write was kept."""
 
 
+class TransientError(DataError):
+    """Something outside did not answer: a step that raises it is tried again as often as its `retries` say."""
+
+
 class CountsDoNotAddUp(DataError):
     """Rows in differ from rows out, refused and duplicate together."""
+
+
+class LockLost(DataError):
+    """Another run of the pipeline may have taken over the lock of this one, which stopped."""
 
 
 class StepFailed(DataError, RuntimeError):

@@ -1,171 +1,168 @@
-"""The steps of one run: each waits for the steps before it, then runs in a kernel that was started while it waited."""
+"""The steps of one run, in order and side by side: each skipped, blocked, or run in a kernel of its own."""
 
-import shutil
-import tempfile
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
-from thresher.counts import Counts
-from thresher.kernel import Kernel
+from thresher.attempts import Attempts, Outcome
+from thresher.decisions import Decision, Decisions
 from thresher.ledger import Ledger
-from thresher.notebook_engine import Failure, execute
-from thresher.pipeline import LAKE_PARAMETER, Pipeline, Step
+from thresher.memory import Room
+from thresher.pipeline import Pipeline, Step
 from thresher.progress import Progress, without_codes
 
-# Kernels that are started before it is their turn; each is a process of about 200 MB.
-_AHEAD = 2
-_SOCKET_ROOM = 60
-_PRELOAD = {
-    "duckdb": ("deltalake", "duckdb", "pandas", "sqlglot", "thresher.lake"),
-    "spark": ("deltalake", "pandas", "pyspark.sql.connect.session", "thresher.lake"),
-}
-_PLOTS = ("matplotlib.pyplot",)
+GOOD = ("succeeded", "skipped")
 
 
 class Execution:
-    """Runs the steps of a pipeline on a lake and notes in the ledger how each of them ended."""
+    """Runs the steps of a pipeline on a lake and notes in the ledger how each of them ended.
+
+    `folder` is private, for the kernels' sockets; `env` are variables that every kernel gets.
+    """
 
     def __init__(
-        self, run_id: str, pipeline: Pipeline, lake: Path, *, engine: str, jobs: int, ledger: Ledger, progress: Progress
+        self,
+        run_id: str,
+        pipeline: Pipeline,
+        lake: Path,
+        *,
+        folder: Path,
+        env: Mapping[str, str],
+        jobs: int,
+        decisions: Decisions,
+        ledger: Ledger,
+        progress: Progress,
     ) -> None:
         self.run_id = run_id
         self.pipeline = pipeline
         self.lake = lake
-        self.engine = engine
+        self.folder = folder
+        self.env = env
         self.jobs = jobs
+        self.decisions = decisions
         self.ledger = ledger
         self.progress = progress
+        self._room = Room()
+        # Of a run that is continued: what it has done before stands in the ledger as it is.
+        self._done = {step.name for step in ledger.run(run_id).steps if step.status == "succeeded"}
         self._status: dict[str, str] = {}
-        self._changed = threading.Condition()
-        self._slots = threading.Semaphore(jobs)
-        self._kernels: set[Kernel] = set()
+        self._changing = threading.Lock()
+        self._running: set[Attempts] = set()
         self._is_cancelled = False
 
     def run(self) -> dict[str, str]:
         """Run all steps, `jobs` at once; return the status of each. When interrupted, kill the kernels and raise."""
-        (self.lake / "_runs" / self.run_id).mkdir(parents=True)
-        # Steps stand in an order in which they can run, so the first that is not done never waits for a thread.
-        with _private_folder() as sockets, ThreadPoolExecutor(self.jobs + _AHEAD, "step") as pool:
-            futures = [pool.submit(self._attend, step, sockets) for step in self.pipeline.steps]
+        (self.lake / "_runs" / self.run_id).mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(self.jobs, "step") as pool:
+            running: dict[Future[None], Step] = {}
+            waiting = list(self.pipeline.steps)
             try:
-                wait(futures)
+                while waiting or running:
+                    for step in self._startable(waiting, list(running.values())):
+                        waiting.remove(step)
+                        running[pool.submit(self._attend, step)] = step
+                    for done in wait(running, return_when=FIRST_COMPLETED).done:
+                        del running[done]
+                        done.result()
             except BaseException:
-                self._cancel()
+                self.cancel()
                 raise
-        for future in futures:
-            future.result()
+        if self._is_cancelled:
+            raise KeyboardInterrupt
         return self._status
 
-    def _attend(self, step: Step, sockets: Path) -> None:
-        """See one step through, from its kernel's start to its end; in a thread of its own."""
-        # By number: a socket's path is short, a step's name may be long.
-        kernel = Kernel(sockets, f"k{self.pipeline.steps.index(step)}")
-        try:
-            if self._verdict(step) in (None, "ready"):
-                self._start(kernel, step)
-            with self._changed:
-                self._changed.wait_for(lambda: self._verdict(step))
-            if self._verdict(step) == "ready":
-                with self._slots:
-                    self._execute(step, kernel)
-            else:
-                self._skip(step)
-        except BaseException:
-            self._note(step.name, "failed")
-            raise
-        finally:
-            kernel.close()
-            with self._changed:
-                self._kernels.discard(kernel)
+    def _startable(self, waiting: list[Step], running: list[Step]) -> list[Step]:
+        """The steps whose turn it is, in the pipeline's order, as far as there are jobs and memory for them."""
+        found: list[Step] = []
+        for step in waiting:
+            at_work = [*running, *found]
+            if len(at_work) == self.jobs:
+                break
+            is_ready = all(name in self._status for name in step.after)
+            if is_ready and (not at_work or self._room.holds(map(self._expected_bytes, [*at_work, step]))):
+                found.append(step)
+        return found
 
-    def _verdict(self, step: Step) -> str | None:
-        """Whether a step is `ready`, `blocked` or `cancelled`; None while it must wait."""
-        if self._is_cancelled:
-            return "cancelled"
-        before = [self._status.get(name) for name in step.after]
-        if any(status not in (None, "succeeded") for status in before):
-            return "blocked"
-        return None if None in before else "ready"
+    def _expected_bytes(self, step: Step) -> int | None:
+        last = self.decisions.last.get(step.name)
+        return step.settings.memory or (last.peak_bytes if last else None)
 
-    def _start(self, kernel: Kernel, step: Step) -> None:
-        engine = step.engine or self.engine
-        env = {"THRESHER_ENGINE": engine, "THRESHER_RUN_ID": self.run_id, "THRESHER_STEP": step.name}
-        with self._changed:
-            self._kernels.add(kernel)
-        preload = _PRELOAD["duckdb" if engine == "duckdb" else "spark"] + (_PLOTS if step.is_report else ())
-        kernel.start(cwd=self.pipeline.project, env=env, preload=preload)
-        if self._is_cancelled:  # while it started, when there was nothing to kill yet
-            kernel.kill()
-
-    def _execute(self, step: Step, kernel: Kernel) -> None:
-        executed = f"_runs/{self.run_id}/{step.name}.ipynb"
-        self.ledger.start_step(self.run_id, step.name, notebook=step.notebook, executed=executed)
-        self.progress.started(step.name)
-        outcome = execute(
-            self.pipeline.project / step.notebook,
-            self.lake / executed,
-            {**step.arguments, **({LAKE_PARAMETER: self._lake_parameter()} if step.takes_lake else {})},
-            kernel=kernel,
-            source=step.notebook,
-            on_cell=lambda: self.progress.cell_done(step.name),
-        )
-        if self._is_cancelled:
-            self._finish(step, "cancelled", error="the run was cancelled")
-        elif outcome.failure:
-            self._finish(step, "failed", error=without_codes(outcome.failure.reason), failure=outcome.failure)
+    def _attend(self, step: Step) -> None:
+        """See one step through, in a thread of its own."""
+        if self._is_cancelled or any(self._status[name] not in GOOD for name in step.after):
+            self._give_up(step)
+            return
+        decision = self.decisions.of(step)
+        if decision.action == "skip":
+            self._skip(step, decision)
         else:
-            self._finish(step, "succeeded", counts=outcome.counts)
+            self._execute(step, decision)
 
-    def _skip(self, step: Step) -> None:
-        status = self._verdict(step) or ""
-        culprits = [name for name in step.after if self._status.get(name) not in (None, "succeeded")]
-        error = "the run was cancelled" if status == "cancelled" else f"{', '.join(culprits)} did not succeed"
+    def _execute(self, step: Step, decision: Decision) -> None:
+        executed = f"_runs/{self.run_id}/{step.name}.ipynb"
+        # Before it reads anything: what comes in meanwhile is then new to the next run.
+        fingerprint = self.decisions.fingerprint(step)
+        self.ledger.start_step(
+            self.run_id, step.name, notebook=step.notebook, executed=executed, reason=decision.reason
+        )
+        self.progress.started(step.name, decision.reason)
+        outcome = self._attempt(step, executed)
+        facts: dict[str, Any] = {"attempts": outcome.attempts, "peak_bytes": outcome.peak_bytes or None}
+        failure = outcome.executed.failure
+        if self._is_cancelled:
+            self.ledger.finish_step(self.run_id, step.name, "cancelled", error="the run was cancelled", **facts)
+        elif failure:
+            error = without_codes(failure.reason)
+            self.ledger.finish_step(self.run_id, step.name, "failed", error=error, **facts)
+        else:
+            facts |= {"fingerprint": fingerprint, "outputs": self.decisions.outputs(step)}
+            self.ledger.finish_step(self.run_id, step.name, "succeeded", counts=outcome.executed.counts, **facts)
+        done = self.ledger.step(self.run_id, step.name)
+        self.progress.finished(done, failure)
+        self._status[step.name] = done.status
+
+    def _attempt(self, step: Step, executed: str) -> Outcome:
+        env = {"THRESHER_ENGINE": step.engine or self.decisions.engine, "THRESHER_RUN_ID": self.run_id}
+        attempts = Attempts(
+            step,
+            self.pipeline,
+            self.lake,
+            folder=self.folder,
+            env={**self.env, **env, "THRESHER_STEP": step.name},
+            on_cell=lambda: self.progress.cell_done(step.name),
+            notice=lambda text: self.progress.notice(step.name, text),
+        )
+        with self._changing:
+            self._running.add(attempts)
+            if self._is_cancelled:
+                attempts.cancel()
+        try:
+            return attempts.run(self.lake / executed)
+        finally:
+            with self._changing:
+                self._running.discard(attempts)
+
+    def _skip(self, step: Step, decision: Decision) -> None:
+        if step.name not in self._done:
+            self.ledger.skip_steps(self.run_id, [(self.decisions.last[step.name], decision.reason)])
+        done = self.ledger.step(self.run_id, step.name)
+        self.progress.finished(done)
+        self._status[step.name] = done.status
+
+    def _give_up(self, step: Step) -> None:
+        culprits = [name for name in step.after if self._status[name] not in GOOD]
+        error = "the run was cancelled" if self._is_cancelled else f"{', '.join(culprits)} did not succeed"
+        status = "cancelled" if self._is_cancelled else "blocked"
         self.ledger.start_step(self.run_id, step.name, notebook=step.notebook)
-        self._finish(step, status, error=error)
+        self.ledger.finish_step(self.run_id, step.name, status, error=error)
+        self.progress.finished(self.ledger.step(self.run_id, step.name))
+        self._status[step.name] = status
 
-    def _finish(
-        self,
-        step: Step,
-        status: str,
-        *,
-        counts: tuple[Counts, ...] = (),
-        error: str | None = None,
-        failure: Failure | None = None,
-    ) -> None:
-        self.ledger.finish_step(self.run_id, step.name, status, counts=counts, error=error)
-        steps = {each.name: each for each in self.ledger.run(self.run_id).steps}
-        self.progress.finished(steps[step.name], failure)
-        self._note(step.name, status)
-
-    def _note(self, step: str, status: str) -> None:
-        with self._changed:
-            self._status[step] = status
-            self._changed.notify_all()
-
-    def _cancel(self) -> None:
-        with self._changed:
+    def cancel(self) -> None:
+        """Have `run` kill the kernels, note what was cancelled and raise KeyboardInterrupt; from any thread."""
+        with self._changing:
             self._is_cancelled = True
-            for kernel in self._kernels:
-                kernel.kill()
-            self._changed.notify_all()
-
-    def _lake_parameter(self) -> str:
-        """The lake as the notebooks are told: relative where it is in the project, so that no machine's path shows."""
-        project = self.pipeline.project
-        return self.lake.relative_to(project).as_posix() if self.lake.is_relative_to(project) else str(self.lake)
-
-
-@contextmanager
-def _private_folder() -> Iterator[Path]:
-    """A folder for the kernels' sockets; the path of a socket has room for 107 bytes."""
-    folder = Path(tempfile.mkdtemp(prefix="thresher-"))
-    if len(str(folder)) > _SOCKET_ROOM:
-        folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="thresher-", dir="/tmp"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            for attempts in self._running:
+                attempts.cancel()

@@ -60,8 +60,8 @@ def documents(
 
     In: one row per document in `source`, identified by `key`. Out: in `target` one row per accepted document, the
     same columns with `column` replaced by a struct named `into`, plus `_key` (string) and `_rescued` (string: JSON of
-    what the schema does not know); for each entry of `tables` (XML table → dataset; None: all, by `default_tables`)
-    one row per element, linked by `_key`, `_parent_key`, `_row_key` (see `xml.tables`); in `lineage`, if given, one
+    what the schema does not know); for each entry of `tables` (XML table → dataset; None: all with columns or a
+    parent, by `default_tables`) one row per element, linked by `_key`, `_parent_key`, `_row_key` (see `xml.tables`); in `lineage`, if given, one
     row per path. A row without a document stays, with a null struct. Refused documents go to the quarantine of
     `target` with their bytes, refused values with their path and text.
 
@@ -92,7 +92,9 @@ def documents(
     schema = settled.schema
     require_single(found, options)
     layout = xml.table_layout(schema, options)
-    tables = default_tables(target, list(layout)) if tables is None else tables
+    if tables is None:
+        # The target has a row per document already: a table of nothing but their keys would say less.
+        tables = default_tables(target, [name for name, table in layout.items() if table.parent or table.columns])
     _check_tables(layout, source, target, tables, lineage)
 
     reader = DocumentRows(source, column, into, tuple(key), schema, options)

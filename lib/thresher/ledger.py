@@ -6,22 +6,23 @@ it: a lake without runs has no ledger.
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from thresher.counts import Counts
-from thresher.errors import LakeError, UsageError
+from thresher.database import AnyText, Database
+from thresher.database import Utc as Utc
+from thresher.errors import UsageError
+from thresher.places import ledger_url
 
 FILE_NAME = "_ledger.sqlite"
-STATUSES = ("running", "succeeded", "failed", "blocked", "cancelled", "interrupted")
-BUSY_TIMEOUT_S = 30
+STATUSES = ("running", "succeeded", "skipped", "failed", "blocked", "cancelled", "interrupted")
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,22 @@ class StepRun:
     error: str | None = None
     executed: str = ""  # the executed notebook, relative to the lake
     report: str | None = None  # the published page, relative to the site
+    reason: str = ""  # why it ran, or why it was skipped
+    attempts: int = 1
+    # What the result depends on, and the datasets that it wrote, each with its state; `Ledger.run` leaves both out.
+    fingerprint: Mapping[str, str] | None = None
+    outputs: Mapping[str, str] | None = None
+    peak_bytes: int | None = None  # the most memory that its processes held
 
     @property
     def duration_s(self) -> float | None:
         """Seconds from start to end; None while it runs."""
         return None if self.ended_at is None else (self.ended_at - self.started_at).total_seconds()
+
+    @property
+    def run_id(self) -> str:
+        """The run that executed it, for a skipped step an earlier one; empty where it was not executed."""
+        return self.executed.split("/")[1] if self.executed else ""
 
     @property
     def rows_in(self) -> int:
@@ -80,26 +92,12 @@ class Run:
     error: str | None = None
     steps: tuple[StepRun, ...] = field(default=())
     pid: int | None = None
+    lake: str | None = None
 
     @property
     def duration_s(self) -> float | None:
         """Seconds from start to end; None while it runs."""
         return None if self.ended_at is None else (self.ended_at - self.started_at).total_seconds()
-
-
-class _Utc(sa.types.TypeDecorator[datetime]):
-    """An instant. SQLite keeps no zone: what it gives back is UTC because only UTC goes in."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 _metadata = sa.MetaData()
@@ -113,10 +111,11 @@ _runs = sa.Table(
     sa.Column("engine", sa.Text, nullable=False),
     sa.Column("params", sa.JSON, nullable=False),
     sa.Column("status", sa.String(16), nullable=False),
-    sa.Column("started_at", _Utc, nullable=False),
-    sa.Column("ended_at", _Utc),
-    sa.Column("error", sa.Text),
+    sa.Column("started_at", Utc, nullable=False),
+    sa.Column("ended_at", Utc),
+    sa.Column("error", AnyText),
     sa.Column("pid", sa.Integer),
+    sa.Column("lake", sa.Text),
     sa.Index("thresher_runs_by_pipeline", "pipeline", "started_at"),
 )
 _steps = sa.Table(
@@ -126,12 +125,17 @@ _steps = sa.Table(
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("notebook", sa.Text, nullable=False),
     sa.Column("status", sa.String(16), nullable=False),
-    sa.Column("started_at", _Utc, nullable=False),
-    sa.Column("ended_at", _Utc),
+    sa.Column("started_at", Utc, nullable=False),
+    sa.Column("ended_at", Utc),
     sa.Column("counts", sa.JSON, nullable=False),
-    sa.Column("error", sa.Text),
+    sa.Column("error", AnyText),
     sa.Column("executed", sa.Text, nullable=False),
     sa.Column("report", sa.Text),
+    sa.Column("reason", AnyText, server_default=""),
+    sa.Column("attempts", sa.Integer, server_default="1"),
+    sa.Column("fingerprint", sa.JSON(none_as_null=True)),
+    sa.Column("outputs", sa.JSON(none_as_null=True)),
+    sa.Column("peak_bytes", sa.BigInteger),
 )
 
 
@@ -151,27 +155,24 @@ class Ledger:
     """
 
     def __init__(self, url_or_path: str | Path) -> None:
-        text = str(url_or_path)
-        url = sa.make_url(text) if "://" in text else sa.URL.create("sqlite", database=os.path.abspath(text))
-        self._file = Path(url.database) if url.drivername.startswith("sqlite") and url.database else None
-        self._shown = url.render_as_string(hide_password=True)
-        self._is_prepared = False
-        options = {"connect_args": {"timeout": BUSY_TIMEOUT_S}} if self._file else {}
-        try:
-            self._engine = sa.create_engine(url, **options)
-        except (ImportError, sa.exc.ArgumentError) as error:
-            raise UsageError(
-                f"ledger {self._shown}: no driver for this database ({error}). "
-                f"Install the driver, or unset THRESHER_LEDGER to keep the ledger in the lake."
-            ) from error
+        self.database = Database(url_or_path)
+        self.before_write: Callable[[], None] | None = None
+        """Called before what is noted of runs and steps; raises where that is for another process to note."""
 
     @classmethod
     def of_lake(cls, lake: Path | str) -> "Ledger":
-        """The ledger of a lake: the database of THRESHER_LEDGER, else the file in the lake's folder."""
-        return cls(os.environ.get("THRESHER_LEDGER") or Path(lake) / FILE_NAME)
+        """The ledger of a lake: the database of its environment or THRESHER_LEDGER, else the file in its folder."""
+        return cls(ledger_url(Path(lake)) or Path(lake) / FILE_NAME)
 
     def start_run(
-        self, pipeline: str, *, file: str, engine: str, params: Mapping[str, Any], description: str = ""
+        self,
+        pipeline: str,
+        *,
+        file: str,
+        engine: str,
+        params: Mapping[str, Any],
+        description: str = "",
+        lake: Path | None = None,
     ) -> str:
         """Note that a run of a pipeline begins now, in this process; return the run's id.
 
@@ -181,109 +182,191 @@ class Ledger:
         run_id = f"{pipeline}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         row: dict[str, Any] = {"id": run_id, "pipeline": pipeline, "description": description, "file": file}
         row |= {"engine": engine, "params": dict(params), "status": "running", "started_at": now, "pid": os.getpid()}
-        with self._writing() as connection:
-            connection.execute(_runs.insert().values(row))
+        row |= {"lake": str(lake) if lake else None}
+        # What is not there is deleted: so it may be executed twice.
+        self._write(_runs.delete().where(_runs.c.id == run_id), _runs.insert().values(row))
         return run_id
 
     def finish_run(self, run_id: str, status: str, *, error: str | None = None) -> None:
         """Note how a run ended; a step of it that nobody ended, because noting it failed, was interrupted."""
         now = datetime.now(UTC)
-        with self._writing() as connection:
-            values = {"status": _known(status), "error": error, "ended_at": now}
-            connection.execute(_runs.update().where(_runs.c.id == run_id).values(values))
-            steps = (_steps.c.run_id == run_id) & (_steps.c.status == "running")
-            connection.execute(_steps.update().where(steps).values(status="interrupted", ended_at=now))
+        values = {"status": _known(status), "error": error, "ended_at": now}
+        steps = (_steps.c.run_id == run_id) & (_steps.c.status == "running")
+        self._write(
+            _runs.update().where(_runs.c.id == run_id).values(values),
+            _steps.update().where(steps).values(status="interrupted", ended_at=now),
+        )
 
-    def start_step(self, run_id: str, name: str, *, notebook: str, executed: str = "") -> None:
-        """Note that a step begins now. `executed` is the executed notebook, relative to the lake."""
+    def resume_run(self, run_id: str) -> None:
+        """Note that a run that had ended goes on, in this process."""
+        values = {"status": "running", "ended_at": None, "error": None, "pid": os.getpid()}
+        self._write(_runs.update().where(_runs.c.id == run_id).values(values))
+
+    def start_step(self, run_id: str, name: str, *, notebook: str, executed: str = "", reason: str = "") -> None:
+        """Note that a step begins now; what an earlier attempt in the same run noted is replaced.
+
+        `executed` is the executed notebook, relative to the lake.
+        """
         row: dict[str, Any] = {"run_id": run_id, "name": name, "notebook": notebook, "executed": executed}
-        row |= {"status": "running", "started_at": datetime.now(UTC), "counts": []}
-        with self._writing() as connection:
-            connection.execute(_steps.insert().values(row))
+        row |= {"status": "running", "started_at": datetime.now(UTC), "counts": [], "reason": reason, "attempts": 1}
+        earlier = _steps.delete().where((_steps.c.run_id == run_id) & (_steps.c.name == name))
+        self._write(earlier, _steps.insert().values(row))
 
     def finish_step(
-        self, run_id: str, name: str, status: str, *, counts: Sequence[Counts] = (), error: str | None = None
+        self,
+        run_id: str,
+        name: str,
+        status: str,
+        *,
+        counts: Sequence[Counts] = (),
+        error: str | None = None,
+        **facts: Any,
     ) -> None:
-        """Note how a step ended, and its counts."""
+        """Note how a step ended, its counts, and other facts by their names in `StepRun`."""
         values = {"status": _known(status), "error": error, "ended_at": datetime.now(UTC)}
-        self._update_step(run_id, name, values | {"counts": [each.as_dict() for each in counts]})
+        self._update_step(run_id, name, values | {"counts": [each.as_dict() for each in counts]} | facts)
+
+    def skip_steps(self, run_id: str, skipped: Sequence[tuple[StepRun, str]]) -> None:
+        """Note that steps were not run, each with how it last succeeded and the reason."""
+        now = datetime.now(UTC)
+        rows = [
+            {"run_id": run_id, "name": last.name, "notebook": last.notebook, "status": "skipped", "started_at": now}
+            | {"ended_at": now, "counts": [], "executed": last.executed, "report": last.report, "reason": reason}
+            for last, reason in skipped
+        ]
+        names = [last.name for last, _ in skipped]
+        if rows:
+            earlier = _steps.delete().where((_steps.c.run_id == run_id) & _steps.c.name.in_(names))
+            self._write(earlier, _steps.insert().values(rows))
+
+    def last_good(self, pipeline: str, lake: Path) -> dict[str, StepRun]:
+        """For each step of a pipeline on a lake, how it last succeeded with a fingerprint."""
+        mine = (_runs.c.pipeline == pipeline) & (_runs.c.lake == str(lake))
+        good = mine & (_steps.c.status == "succeeded") & _steps.c.fingerprint.is_not(None)
+        both = _steps.join(_runs)
+        latest = sa.select(_steps.c.name, sa.func.max(_steps.c.ended_at).label("at")).select_from(both).where(good)
+        newest = latest.group_by(_steps.c.name).subquery()
+        joined = both.join(newest, (newest.c.name == _steps.c.name) & (newest.c.at == _steps.c.ended_at))
+        return {step.name: step for step in self._select_steps(sa.select(_steps).select_from(joined).where(good))}
+
+    def durations(self, pipeline: str, lake: Path, limit: int = 1000) -> dict[str, list[float]]:
+        """How many seconds each step of a pipeline on a lake took when it succeeded, latest first."""
+        mine = (_runs.c.pipeline == pipeline) & (_runs.c.lake == str(lake)) & (_steps.c.status == "succeeded")
+        columns = (_steps.c.name, _steps.c.started_at, _steps.c.ended_at)
+        query = sa.select(*columns).select_from(_steps.join(_runs)).where(mine)
+        found: dict[str, list[float]] = {}
+        for row in self._read(query.order_by(_steps.c.ended_at.desc()).limit(limit)):
+            found.setdefault(row["name"], []).append((row["ended_at"] - row["started_at"]).total_seconds())
+        return found
 
     def publish_step(self, run_id: str, name: str, report: str) -> None:
         """Note the page (relative to the site) that a step's notebook was published as."""
         self._update_step(run_id, name, {"report": report})
 
-    def interrupt_runs(self, pipeline: str) -> list[str]:
-        """Mark the runs of a pipeline that never ended as interrupted; return their ids.
+    def interrupt_runs(self, pipeline: str, lake: Path | None = None) -> list[str]:
+        """Mark the runs of a pipeline on a lake that never ended as interrupted; return their ids.
 
         To be called only by who holds the pipeline's lock: then nobody else can be running it.
         """
-        now = datetime.now(UTC)
-        with self._writing() as connection:
-            unfinished = (_runs.c.pipeline == pipeline) & (_runs.c.status == "running")
-            ids = list(connection.scalars(sa.select(_runs.c.id).where(unfinished)))
-            values = {"status": "interrupted", "ended_at": now, "error": "the process was killed"}
-            connection.execute(_runs.update().where(_runs.c.id.in_(ids)).values(values))
-            steps = _steps.c.run_id.in_(ids) & (_steps.c.status == "running")
-            connection.execute(_steps.update().where(steps).values(values))
+        unfinished = (_runs.c.pipeline == pipeline) & (_runs.c.status == "running")
+        unfinished &= _runs.c.lake.is_(None) | (_runs.c.lake == str(lake))
+        ids = [row["id"] for row in self._read(sa.select(_runs.c.id).where(unfinished))]
+        if ids:
+            values = {"status": "interrupted", "ended_at": datetime.now(UTC), "error": "the process was killed"}
+            self._write(
+                _steps.update().where(_steps.c.run_id.in_(ids) & (_steps.c.status == "running")).values(values),
+                _runs.update().where(_runs.c.id.in_(ids)).values(values),
+            )
         return ids
 
-    def runs(self, pipeline: str | None = None, limit: int = 50) -> list[Run]:
-        """The latest runs, newest first, of one pipeline or of all."""
+    def forget_runs(self, run_ids: Sequence[str]) -> None:
+        """Remove runs with their steps; one that is running stays."""
+        ended = sa.select(_runs.c.id).where(_runs.c.id.in_(run_ids) & (_runs.c.status != "running"))
+        self._write(_steps.delete().where(_steps.c.run_id.in_(ended)), _runs.delete().where(_runs.c.id.in_(ended)))
+
+    def runs(
+        self,
+        pipeline: str | None = None,
+        limit: int | None = 50,
+        *,
+        lake: Path | None = None,
+        status: str | None = None,
+        since: datetime | None = None,
+    ) -> list[Run]:
+        """The latest runs, newest first: of one pipeline or lake or all, by status, begun since a moment."""
         query = sa.select(_runs).order_by(_runs.c.started_at.desc(), _runs.c.id.desc()).limit(limit)
-        return self._select(query if pipeline is None else query.where(_runs.c.pipeline == pipeline))
+        wanted = {_runs.c.pipeline: pipeline, _runs.c.lake: lake and str(lake), _runs.c.status: status}
+        query = query.where(*(column == value for column, value in wanted.items() if value is not None))
+        return self._select(query if since is None else query.where(_runs.c.started_at >= since))
 
     def run(self, run_id: str) -> Run:
         """One run by its id. Raises UsageError when there is none."""
         found = self._select(sa.select(_runs).where(_runs.c.id == run_id))
         if not found:
             latest = ", ".join(run.id for run in self.runs(limit=3)) or "none yet"
-            raise UsageError(f"no run {run_id!r} in the ledger {self._shown}. Latest runs: {latest}")
+            raise UsageError(f"no run {run_id!r} in the ledger {self.database.shown}. Latest runs: {latest}")
         return found[0]
 
+    def step(self, run_id: str, name: str) -> StepRun:
+        """One step of a run."""
+        query = sa.select(_steps).where((_steps.c.run_id == run_id) & (_steps.c.name == name))
+        return self._select_steps(query)[0]
+
+    def steps(self, run_id: str) -> list[StepRun]:
+        """The steps of a run with their fingerprints, which `run` leaves out."""
+        ordered = sa.select(_steps).order_by(_steps.c.started_at, _steps.c.name)
+        return self._select_steps(ordered.where(_steps.c.run_id == run_id))
+
+    def results(self, run_id: str) -> list[StepRun]:
+        """The steps of a run, with the figures of the run that executed each; a skipped one stays `skipped`."""
+        steps = self.steps(run_id)
+        skipped = [(step.run_id, step.name) for step in steps if step.status == "skipped"]
+        if not skipped:
+            return steps
+        query = sa.select(_steps).where(_steps.c.run_id.in_({run for run, _ in skipped}))
+        executed = {(step.run_id, step.name): step for step in self._select_steps(query)}
+        for place, step in enumerate(steps):
+            origin = executed.get((step.run_id, step.name)) if step.status == "skipped" else None
+            if origin:
+                steps[place] = replace(origin, status="skipped", reason=step.reason, report=step.report)
+        return steps
+
+    def close(self) -> None:
+        """End the connections to the database; the next use opens new ones."""
+        self.database.close()
+
+    def transaction(self, tables: sa.MetaData) -> AbstractContextManager[sa.Connection]:
+        """A transaction on the ledger's database, for tables beside its own, which are made where missing.
+
+        Raises LakeError when the database cannot be read or written, TransientError when it was lost; then nothing
+        was changed.
+        """
+        return self.database.transaction(tables)
+
     def _update_step(self, run_id: str, name: str, values: Mapping[str, Any]) -> None:
-        with self._writing() as connection:
-            step = (_steps.c.run_id == run_id) & (_steps.c.name == name)
-            connection.execute(_steps.update().where(step).values(**values))
+        step = (_steps.c.run_id == run_id) & (_steps.c.name == name)
+        self._write(_steps.update().where(step).values(**values))
 
     def _select(self, query: "sa.Select[Any]") -> list[Run]:
-        if self._file and not self._file.exists():
-            return []
-        with self._connected() as connection:
-            if not sa.inspect(connection).has_table(_runs.name):
-                return []
-            rows = connection.execute(query).mappings().all()
-            ids = [row["id"] for row in rows]
-            ordered = sa.select(_steps).where(_steps.c.run_id.in_(ids)).order_by(_steps.c.started_at, _steps.c.name)
-            steps: dict[str, list[StepRun]] = {run_id: [] for run_id in ids}
-            for step in connection.execute(ordered).mappings():
-                steps[step["run_id"]].append(_step_run(dict(step)))
-        return [Run(**row, steps=tuple(steps[row["id"]])) for row in rows]
+        rows = self._read(query)
+        ids = sa.select(query.with_only_columns(_runs.c.id).subquery().c.id)
+        light = [column for column in _steps.columns if column.name not in ("fingerprint", "outputs")]
+        ordered = sa.select(*light).where(_steps.c.run_id.in_(ids)).order_by(_steps.c.started_at, _steps.c.name)
+        steps: dict[str, list[StepRun]] = {}
+        for row in self._read(ordered) if rows else ():
+            steps.setdefault(row["run_id"], []).append(_step_run(dict(row)))
+        return [Run(**row, steps=tuple(steps.get(row["id"], ()))) for row in rows]
 
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        with self._connected() as connection:
-            if not self._is_prepared:
-                if self._file:
-                    # Readers then never wait for a writer; the setting stays in the file.
-                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-                for table in _metadata.sorted_tables:
-                    # Not create_all(): it looks first and creates then, and another process may come between.
-                    connection.execute(CreateTable(table, if_not_exists=True))
-                    for index in table.indexes:
-                        connection.execute(CreateIndex(index, if_not_exists=True))
-                self._is_prepared = True
-            yield connection
+    def _select_steps(self, query: "sa.Select[Any]") -> list[StepRun]:
+        return [_step_run(dict(row)) for row in self._read(query)]
 
-    @contextmanager
-    def _connected(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except sa.exc.DBAPIError as error:
-            raise LakeError(
-                f"ledger {self._shown}: cannot be read or written: {error.orig}. Expected a database that this user "
-                f"may write; check the file's owner and the disk, or name another database in THRESHER_LEDGER."
-            ) from error
+    def _read(self, query: "sa.Select[Any]") -> list[sa.RowMapping]:
+        return self.database.read(query) if self.database.has(_runs, _steps) else []
+
+    def _write(self, *statements: sa.Executable) -> None:
+        if self.before_write:
+            self.before_write()
+        self.database.write(_metadata, *statements)
 
 
 def _known(status: str) -> str:
@@ -294,4 +377,5 @@ def _known(status: str) -> str:
 
 def _step_run(row: Mapping[str, Any]) -> StepRun:
     values = {name: value for name, value in row.items() if name != "run_id"}
+    values |= {"reason": row["reason"] or "", "attempts": row["attempts"] or 1}
     return StepRun(**values | {"counts": tuple(Counts(**each) for each in row["counts"])})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from types import TracebackType
 
 import psutil
@@ -10,6 +11,25 @@ import psutil
 from thresher.engines import spark_server
 
 _EVERY_S = 0.2
+
+
+_USUAL_BYTES = 400_000_000  # of a step that was never measured
+
+
+class Room:
+    """The memory that the steps of a run may take together: four fifths of what is free when it begins.
+
+    >>> room = Room(free_bytes=1_000_000_000)
+    >>> room.holds([500_000_000]), room.holds([500_000_000, 500_000_000]), room.holds([None, None])
+    (True, False, True)
+    """
+
+    def __init__(self, free_bytes: int | None = None) -> None:
+        self.bytes = 0.8 * (psutil.virtual_memory().available if free_bytes is None else free_bytes)
+
+    def holds(self, steps: Iterable[int | None]) -> bool:
+        """Whether steps that take so many bytes each (None where nobody knows) can run side by side."""
+        return sum(_USUAL_BYTES if each is None else each for each in steps) <= self.bytes
 
 
 class PeakMemory:

@@ -6,25 +6,16 @@ data and serves a run by hand only.
 """
 
 import ast
+import io
 import json
-from collections.abc import Callable, Mapping
+import tokenize
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thresher import parameter_types as types
 from thresher.errors import ParameterError
-
-_PLAIN: dict[str, Callable[[Any], bool]] = {
-    "str": lambda value: isinstance(value, str),
-    "Landing": lambda value: isinstance(value, str),
-    "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "float": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "bool": lambda value: isinstance(value, bool),
-    "list": lambda value: isinstance(value, list),
-    "dict": lambda value: isinstance(value, dict),
-    "None": lambda value: value is None,
-    "Any": lambda value: True,
-}
 
 
 @dataclass(frozen=True)
@@ -35,20 +26,38 @@ class Parameter:
     kind: ast.expr
     is_required: bool
     default: Any
+    help: str = ""
 
     @property
     def type(self) -> str:
-        """The type as it is written: `str`, `list[str]`, `int | None`, …"""
-        return ast.unparse(self.kind)
+        """The type as a reader wants it: `str`, `list[str]`, `int (≥ 1, ≤ 12) | None`, …"""
+        return types.shown(self.kind)
 
     def accepts(self, value: Any) -> bool:
         """Whether a value has the parameter's type; a whole number is a float too, true and false are no numbers."""
-        return _accepts(self.kind, value)
+        return types.accepts(self.kind, value)
 
     @property
     def is_landing(self) -> bool:
         """Whether the value names landing files."""
-        return any(_name(node) == "Landing" for node in ast.walk(self.kind))
+        return types.names(self.kind, "Landing")
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the value refers to a secret."""
+        return types.names(self.kind, "Secret")
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether some text is a value."""
+        is_choice = any(isinstance(choice, str) for choice in types.choices(self.kind))
+        is_list = any(types.names(self.kind, name) for name in ("list", "dict"))
+        return not is_list and (is_choice or any(types.names(self.kind, name) for name in ("str", "Landing", "Date")))
+
+    @property
+    def is_any(self) -> bool:
+        """Whether every value will do."""
+        return types.name_of(self.kind) == "Any"
 
 
 @dataclass(frozen=True)
@@ -59,16 +68,17 @@ class Contract:
     code_cells: int
 
 
+def code_of(notebook: Path) -> list[str]:
+    """The sources of a notebook's code cells. Raises ParameterError where it is no notebook."""
+    return [source for cell, source in _cells(notebook) if cell.get("cell_type") == "code" and source.strip()]
+
+
 def read_contract(notebook: Path) -> Contract:
     """Read a notebook's parameters without running it.
 
     Raises ParameterError where there is no cell tagged `parameters`, or where it is not plain assignments.
     """
-    try:
-        cells = json.loads(notebook.read_bytes())["cells"]
-        sources = [(cell, "".join(cell["source"])) for cell in cells]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ParameterError(f"{notebook.name} is no notebook (nbformat 4): {error!r}") from error
+    sources = _cells(notebook)
     tagged = [source for cell, source in sources if "parameters" in cell.get("metadata", {}).get("tags", ())]
     if len(tagged) != 1:
         raise ParameterError(
@@ -85,80 +95,42 @@ def read_contract(notebook: Path) -> Contract:
         ) from error
 
 
+def _cells(notebook: Path) -> list[tuple[dict[str, Any], str]]:
+    """Each cell with its source."""
+    try:
+        return [(cell, "".join(cell["source"])) for cell in json.loads(notebook.read_bytes())["cells"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ParameterError(f"{notebook.name} is no notebook (nbformat 4): {error!r}") from error
+
+
 def parameters(source: str) -> dict[str, Parameter]:
     """The parameters that a cell's source declares, by name. Raises SyntaxError.
 
     >>> found = parameters("key: list[str]  # columns\\nyear: int | None = None\\nlimit = 10")
-    >>> [(each.name, each.type, each.is_required) for each in found.values()]
-    [('key', 'list[str]', True), ('year', 'int | None', False), ('limit', 'int', False)]
+    >>> [(each.name, each.type, each.is_required, each.help) for each in found.values()]
+    [('key', 'list[str]', True, 'columns'), ('year', 'int | None', False, ''), ('limit', 'int', False, '')]
     """
     found = {}
+    comments = _comments(source)
     for statement in ast.parse(source).body:
+        lines = range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
+        text = next((comments[line] for line in lines if line in comments), "")
         match statement:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=kind, value=value):
-                is_sample = isinstance(kind, ast.Subscript) and _name(kind.value) == "Sample"
+                is_sample = isinstance(kind, ast.Subscript) and types.name_of(kind.value) == "Sample"
                 kind = kind.slice if isinstance(kind, ast.Subscript) and is_sample else kind
-                found[name] = Parameter(name, _checked(kind), value is None or is_sample, _literal(value))
+                default = types.literal(value)
+                found[name] = Parameter(name, types.checked(kind), value is None or is_sample, default, text)
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                found[name] = Parameter(name, _kind_of(_literal(value)), False, _literal(value))
+                default = types.literal(value)
+                found[name] = Parameter(name, types.kind_of(default), False, default, text)
     return found
 
 
-def _literal(value: ast.expr | None) -> Any:
+def _comments(source: str) -> dict[int, str]:
+    """The comment of each line that has one."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     try:
-        return None if value is None else ast.literal_eval(value)
-    except ValueError:
-        return None
-
-
-def _kind_of(default: Any) -> ast.expr:
-    name = type(default).__name__
-    return ast.Name(name if name in _PLAIN and default is not None else "Any")
-
-
-def _name(node: ast.AST) -> str | None:
-    match node:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return name
-        case ast.Constant(value=None):
-            return "None"
-    return None
-
-
-def _checked(kind: ast.expr) -> ast.expr:
-    """The annotation, written-as-text ones parsed; raises SyntaxError for a type that no YAML value has."""
-    if isinstance(kind, ast.Constant) and isinstance(kind.value, str):
-        kind = ast.parse(kind.value, mode="eval").body
-    try:
-        _accepts(kind, None)
-    except LookupError:
-        problem = f"type {ast.unparse(kind)!r} is not one of {', '.join(_PLAIN)}, Literal, list[…], dict[…], … | None"
-        raise SyntaxError(problem, ("", kind.lineno, 0, "")) from None
-    return kind
-
-
-def _accepts(kind: ast.expr, value: Any) -> bool:
-    match kind:
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            # Both sides are looked at, so that an unknown type is found whatever the value.
-            return any([_accepts(left, value), _accepts(right, value)])
-        case ast.Subscript(value=outer, slice=inner):
-            return _accepts_generic(_name(outer), inner, value)
-    return _PLAIN[_name(kind) or ""](value)
-
-
-def _accepts_generic(outer: str | None, inner: ast.expr, value: Any) -> bool:
-    members = inner.elts if isinstance(inner, ast.Tuple) else [inner]
-    match outer:
-        case "Literal":
-            return value in [_literal(member) for member in members]
-        case "Optional":
-            return any([value is None, _accepts(inner, value)])
-        case "list" if len(members) == 1:
-            _accepts(inner, None)
-            return isinstance(value, list) and all(_accepts(inner, each) for each in value)
-        case "dict" if len(members) == 2:
-            key, item = members
-            any([_accepts(key, None), _accepts(item, None)])
-            return isinstance(value, dict) and all(_accepts(key, k) and _accepts(item, v) for k, v in value.items())
-    raise LookupError(outer)
+        return {each.start[0]: each.string.lstrip("# ") for each in tokens if each.type == tokenize.COMMENT}
+    except tokenize.TokenError:  # the parser tells what is wrong
+        return {}

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,10 @@ from papermill.exceptions import PapermillExecutionError
 
 from thresher.counts import MIME, Counts
 from thresher.errors import DataError
-from thresher.kernel import Kernel
+from thresher.kernels.kernel import Kernel
+from thresher.leaks import Leak, Secrets
+from thresher.outcomes import Executed, Failure, guarded
+from thresher.watch import Watch
 
 SAVE_EVERY_S = 30
 START_TIMEOUT_S = 120
@@ -31,30 +33,15 @@ _log.addHandler(logging.NullHandler())
 _log.propagate = False
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Why a notebook stopped: one line, the cell's source, and the traceback as the kernel coloured it."""
-
-    reason: str
-    cell: int | None = None
-    source: str = ""
-    traceback: str = ""
-
-
-@dataclass(frozen=True)
-class Executed:
-    """What came of a notebook: its counts, or the failure."""
-
-    counts: tuple[Counts, ...] = ()
-    failure: Failure | None = None
-
-
 class _Record(NotebookExecutionManager):
     """Papermill's record of an execution; saved now and then, where papermill saves before and after every cell."""
 
-    def __init__(self, path: Path, on_cell: Callable[[], None]) -> None:
+    def __init__(self, path: Path, on_cell: Callable[[], None], watch: Watch, secrets: Secrets) -> None:
         self.path = path
+        self.secrets = secrets
+        self.leaks: list[Leak] = []
         self.on_cell = on_cell
+        self.watch = watch
         self.current: NotebookNode | None = None
         self.output_bytes = 0
         super().__init__(None, progress_bar=False, autosave_cell_every=SAVE_EVERY_S)
@@ -67,18 +54,24 @@ class _Record(NotebookExecutionManager):
         """Replace the executed notebook on disk by what is known now."""
         if self.nb is not None:
             partial = self.path.with_name(f".{self.path.name}.part")
+            notebook = self.nb
+            if self.secrets:
+                hidden, self.leaks = self.secrets.hide_in_notebook(self.nb)
+                notebook = nbformat.from_dict(hidden)  # type: ignore[no-untyped-call]
             # Half a surrogate pair in an output has no UTF-8, but its escape is good JSON.
-            text: str = nbformat.writes(self.nb)  # type: ignore[no-untyped-call]
+            text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
             partial.write_bytes(text.encode("utf-8", "backslashreplace"))
             os.replace(partial, self.path)
             self.last_save_time = self.now()
 
     def cell_start(self, cell: NotebookNode, cell_index: int | None = None, **_: Any) -> None:
         self.current = cell
+        self.watch.cell_started()
         super().cell_start(cell, cell_index)
 
     def cell_complete(self, cell: NotebookNode, cell_index: int | None = None, **_: Any) -> None:
         super().cell_complete(cell, cell_index)
+        self.watch.moved()
         if cell.cell_type == "code" and cell.source.strip():
             self.on_cell()
 
@@ -90,6 +83,7 @@ class _Client(PapermillNotebookClient):
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
         content = msg["content"]
+        self.nb_man.watch.moved()
         self.nb_man.output_bytes += len(content.get("text", "")) + sum(
             len(each) if isinstance(each, str) else 0 for each in content.get("data", {}).values()
         )
@@ -129,13 +123,21 @@ def execute(
     *,
     kernel: Kernel,
     source: str,
-    on_cell: Callable[[], None] = lambda: None,
+    on_cell: Callable[[], None],
+    watch: Watch,
+    secrets: Secrets,
 ) -> Executed:
     """Execute a notebook in a started kernel and keep it at `executed`, complete or up to where it failed.
 
     `source` is the notebook's name in the record. Nothing that the notebook does is raised: see `Executed.failure`.
+    A notebook that shows one of the secrets has failed; what is kept and returned does not show it.
     """
-    record = _Record(executed, on_cell)
+    record = _Record(executed, on_cell, watch, secrets)
+    outcome = _executed(notebook, record, parameters, kernel, source)
+    return guarded(outcome, secrets, record.leaks) if secrets else outcome
+
+
+def _executed(notebook: Path, record: _Record, parameters: Mapping[str, Any], kernel: Kernel, source: str) -> Executed:
     try:
         papermill.execute_notebook(
             str(notebook).replace("{", "{{").replace("}", "}}"),  # papermill formats the path
@@ -152,7 +154,8 @@ def execute(
         return _outcome(record.nb)
     except PapermillExecutionError as error:
         reason = f"{error.ename}: {error.evalue}"
-        return Executed(failure=Failure(reason, error.exec_count, error.source, "\n".join(error.traceback)))
+        trace = "\n".join(error.traceback)
+        return Executed(failure=Failure(reason, error.exec_count, error.source, trace, error.ename))
     except (DeadKernelError, CellTimeoutError, RuntimeError) as error:
         return Executed(failure=_death(record, kernel, error))
     finally:
@@ -178,6 +181,12 @@ def _death(record: _Record, kernel: Kernel, error: Exception) -> Failure:
     if record.output_bytes > MAX_OUTPUT_BYTES:
         limit = f"{MAX_OUTPUT_BYTES // 1_000_000} MB"
         return Failure(f"more than {limit} of output; write data to a dataset, show a small table", source=source)
-    hint = ", often for want of memory" if kernel.ending() == "SIGKILL" else ""
-    reason = f"the kernel died ({kernel.ending()}{hint})" if source else f"the kernel did not start: {error}"
-    return Failure(reason, source=source, traceback=kernel.last_words())
+    ending = kernel.ending()
+    reason = f"the kernel did not start: {error}"
+    if source:
+        reason = (
+            "killed: the kernel got SIGKILL from outside"
+            if ending == "SIGKILL"
+            else f"crashed: the kernel died ({ending})"
+        )
+    return Failure(reason, source=source, traceback=kernel.last_words(), kind=ending)

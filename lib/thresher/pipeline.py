@@ -3,32 +3,31 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from thresher import landing
+from thresher import environments, landing, overrides
+from thresher.arguments import LAKE_PARAMETER as LAKE_PARAMETER
+from thresher.arguments import StepArguments, arguments_of, open_secrets
+from thresher.datasets import parse_name
 from thresher.errors import ParameterError, PipelineError, UsageError
-from thresher.notebook import Contract, Parameter, read_contract
-from thresher.pipeline_file import (
-    Argument,
-    PipelineText,
-    Problems,
-    StepText,
-    did_you_mean,
-    parse_value,
-    read,
-    word_for,
-)
-from thresher.places import lake_folder
+from thresher.leaks import Secrets
+from thresher.notebook import Contract, read_contract
+from thresher.notices.recipients import Recipient, read_recipients
+from thresher.params import params_of, uses
+from thresher.pipeline_file import PipelineText, Problems, StepText, did_you_mean, read
+from thresher.places import check_readable, lake_folder
 from thresher.project import names_file, project_root, resolve
+from thresher.references import RUN_ID, replace_run_id
+from thresher.schedules.schedule import Schedule, read_schedule
+from thresher.step_settings import Settings
 
-LAKE_PARAMETER = "lake"
 TEXT_FILES = (".sql", ".ddl")  # a parameter that is text may be the path of such a file
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _ENGINE = re.compile(r"duckdb|spark|sc://\S+")
-_REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,10 @@ class Step:
     is_report: bool
     takes_lake: bool
     code_cells: int
+    landing: tuple[str, ...] = ()  # paths and globs of landing files
+    settings: Settings = Settings()
+    volatile: frozenset[str] = frozenset()  # arguments that are others in each run
+    secrets: tuple[str, ...] = ()  # names of those that it is handed
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,11 @@ class Pipeline:
     project: Path
     params: Mapping[str, Any]
     steps: tuple[Step, ...]
+    schedule: Schedule | None = None
+    notify: tuple[Recipient, ...] = ()
+    run_date: date | None = None  # the day that the run is for
+    secrets: Secrets = Secrets()
+    keep_runs: int | None = None  # how many runs are kept; None for all
 
 
 def check_engine(name: str) -> str:
@@ -85,21 +93,32 @@ def find(name: str | Path) -> Path:
     raise PipelineError(f"no pipeline {str(name)!r}: found no file {candidates[-1]}. {did_you_mean(str(name), there)}")
 
 
-def plan(pipeline: Path | str, params: Mapping[str, Any] | None = None, *, lake: Path | str | None = None) -> Pipeline:
+def plan(
+    pipeline: Path | str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    lake: Path | str | None = None,
+    date: date | None = None,
+) -> Pipeline:
     """Find and check a pipeline against what a lake holds, as before a run; writes nothing. Raises UsageError."""
-    from thresher.lake import Lake, check_readable
-
     folder = lake_folder(lake)
     check_readable(folder)
-    return load(find(pipeline), params, exists=lambda name: Lake(folder, "duckdb").exists(name))
+    return load(find(pipeline), params, exists=lambda name: environments.is_at_hand(folder, name), date=date)
 
 
-def load(file: Path | str, params: Mapping[str, Any] | None = None, *, exists: Callable[[str], bool]) -> Pipeline:
+def load(
+    file: Path | str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    exists: Callable[[str], bool],
+    date: date | None = None,
+) -> Pipeline:
     """Read a pipeline file, put the parameters in, and check everything that can be checked before a run.
 
-    `params` override the file's; a text is read as YAML unless the default is a text. `exists` tells which datasets
-    the lake holds already. Raises PipelineError, ParameterError or LandingNotFound, whose message names every problem,
-    one a line: file, line, what was found, what was expected.
+    `params` override the file's; a text is read as YAML where no text is expected. `exists` tells which datasets the
+    lake holds already. `date` is the day that the run is for, `${run.date}`; by default today's in UTC. Raises
+    PipelineError, ParameterError, SecretError or LandingNotFound, whose message names every problem, one a line: file,
+    line, what was found, what was expected.
     """
     path = Path(file).resolve()
     project = project_root(path.parent)
@@ -107,11 +126,46 @@ def load(file: Path | str, params: Mapping[str, Any] | None = None, *, exists: C
     problems = Problems(shown)
     text = read(path, problems)
     _check_names(text, problems)
-    values = _overridden(text, params or {}, problems)
-    steps = [_step(step, values, project, problems) for step in text.steps]
+    day = date or datetime.now(UTC).date()
+    contracts = {step.name: _contract(step, project, problems) for step in text.steps}
+    run = {"date": day.isoformat(), "id": RUN_ID, "pipeline": text.name}
+    said = overrides.params_of(text.name, text.params, run)
+    given = {name: each.value for name, each in said.items()} | dict(params or {})
+    places = {name: each.place for name, each in said.items() if name not in (params or {})}
+    values = params_of(text, given, uses(text, contracts), run, problems, places)
+    arguments = {step.name: arguments_of(step, contracts[step.name], values, problems) for step in text.steps}
+    opened = open_secrets([(step, arguments[step.name]) for step in text.steps], values, problems)
+    steps = [_step(step, contracts[step.name], arguments[step.name], project, problems) for step in text.steps]
     ordered = _ordered(steps, {step.name: step for step in text.steps}, exists, problems)
+    schedule = read_schedule(text.schedule, text.schedule_line, problems)
+    notify = overrides.recipients(read_recipients(text.notify, problems))
     problems.raise_any()
-    return Pipeline(text.name, text.description, shown, project, values, ordered)
+    # A run for another day is another run, also where the day is no parameter.
+    dated = {"run.date": run["date"]} if any(each.has_run_date for each in arguments.values()) else {}
+    secrets = Secrets(opened)
+    return Pipeline(
+        name=text.name,
+        description=text.description,
+        file=shown,
+        project=project,
+        params=secrets.hide_in(values.values | dated),
+        steps=ordered,
+        schedule=schedule,
+        notify=notify,
+        run_date=day,
+        secrets=secrets,
+        keep_runs=overrides.keep_runs(text.keep_runs),
+    )
+
+
+def begun(pipeline: Pipeline, run_id: str) -> Pipeline:
+    """A checked pipeline whose run has an id: `${run.id}` in the steps' arguments is that one."""
+
+    def filled(step: Step) -> Step:
+        known = {name: replace_run_id(step.arguments[name], run_id) for name in step.volatile}
+        return replace(step, arguments={**step.arguments, **known})
+
+    return replace(pipeline, steps=tuple(map(filled, pipeline.steps)))
 
 
 def _check_names(text: PipelineText, problems: Problems) -> None:
@@ -120,45 +174,15 @@ def _check_names(text: PipelineText, problems: Problems) -> None:
         if not _NAME.fullmatch(name):
             expected = "lower-case letters, digits, _ and -, beginning with a letter, at most 64"
             problems.add(line, f"{what}: found {name!r}, expected {expected}")
-    for name, argument in text.params.items():
-        if any("${" in each for each in _texts(argument.value)):
-            problems.add(argument.line, f"{name}: params cannot refer to each other (found {argument.value!r})")
 
 
-def _overridden(text: PipelineText, given: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
-    values = {name: argument.value for name, argument in text.params.items()}
-    for name, value in given.items():
-        if name not in values:
-            hint = did_you_mean(name, values)
-            problems.add(0, f"{problems.file}: unknown parameter -p {name}={value}. {hint}", ParameterError)
-            continue
-        try:
-            values[name] = _converted(value, values[name])
-        except ValueError as error:
-            problems.add(0, f"{problems.file}: -p {name}={value}: {error}", ParameterError)
-    return values
-
-
-def _converted(value: Any, default: Any) -> Any:
-    """A given value in the type of the default. Raises ValueError."""
-    if isinstance(value, str) and not isinstance(default, str):
-        value = parse_value(value)
-    if isinstance(default, float) and type(value) is int:
-        return float(value)
-    if default is not None and type(value) is not type(default):
-        raise ValueError(f"found {word_for(value)}, expected {word_for(default).partition(' (')[0]}, as the default is")
-    return value
-
-
-def _step(text: StepText, params: Mapping[str, Any], project: Path, problems: Problems) -> Step:
-    arguments = {name: _filled(each, params, problems) for name, each in text.arguments.items()}
+def _step(text: StepText, contract: Contract | None, given: StepArguments, project: Path, problems: Problems) -> Step:
+    arguments = given.values
     engine, engine_line = text.engine or (None, 0)
     if engine:
         problems.catch(engine_line, "engine", check_engine, engine)
-    contract = _contract(text, project, problems)
     if contract:
-        _check_arguments(text, arguments, contract, problems)
-        _check_landing(text, arguments, contract, project, problems)
+        _check_landing(text, given, contract, project, problems)
         _check_files(text, arguments, project, problems)
     takes_lake = bool(contract and LAKE_PARAMETER in contract.parameters)
     datasets = {role: tuple(dict.fromkeys(_datasets(role, text, arguments, problems))) for role in ("reads", "writes")}
@@ -174,31 +198,11 @@ def _step(text: StepText, params: Mapping[str, Any], project: Path, problems: Pr
         takes_lake=takes_lake,
         # papermill writes the values given into a cell of their own.
         code_cells=contract.code_cells + bool(arguments or takes_lake) if contract else 0,
+        landing=tuple(pattern for _, pattern in _landing(arguments, contract)) if contract else (),
+        settings=text.settings,
+        volatile=given.volatile,
+        secrets=given.secrets,
     )
-
-
-def _filled(argument: Argument, params: Mapping[str, Any], problems: Problems) -> Any:
-    """A value with `${name}` replaced; `$${` stands for a literal `${`. What is put in is not looked at again."""
-
-    def reference(name: str) -> Any:
-        if name not in params:
-            problems.add(argument.line, f"unknown ${{{name}}}. {did_you_mean(name, params)}")
-        return params.get(name, f"${{{name}}}")
-
-    def replaced(match: re.Match[str]) -> str:
-        return "${" if match[1] is None else str(reference(match[1]))
-
-    def fill(value: Any) -> Any:
-        if isinstance(value, list):
-            return [fill(each) for each in value]
-        if isinstance(value, dict):
-            return {key: fill(each) for key, each in value.items()}
-        if not isinstance(value, str):
-            return value
-        whole = _REFERENCE.fullmatch(value)
-        return reference(whole[1]) if whole and whole[1] is not None else _REFERENCE.sub(replaced, value)
-
-    return fill(argument.value)
 
 
 def _contract(text: StepText, project: Path, problems: Problems) -> Contract | None:
@@ -212,33 +216,18 @@ def _contract(text: StepText, project: Path, problems: Problems) -> Contract | N
     return problems.catch(text.notebook_line, "notebook", read_contract, path)
 
 
-def _check_arguments(text: StepText, arguments: Mapping[str, Any], contract: Contract, problems: Problems) -> None:
-    known: dict[str, Parameter] = {k: v for k, v in contract.parameters.items() if k != LAKE_PARAMETER}
-    for name, value in arguments.items():
-        line = text.arguments[name].line
-        if name == LAKE_PARAMETER:
-            problems.add(line, f"{name} is given by the runner; take it away (thresher run --lake …)", ParameterError)
-        elif name not in known:
-            hint = did_you_mean(name, known)
-            problems.add(line, f"{text.notebook} has no parameter {name!r}. {hint}", ParameterError)
-        elif not known[name].accepts(value):
-            expected = f"{text.notebook} expects {known[name].type}"
-            problems.add(line, f"{name}: found {word_for(value)}, {expected}", ParameterError)
-    for name, parameter in known.items():
-        if parameter.is_required and name not in arguments:
-            expected = f"{name} ({parameter.type}), which {text.notebook} must be given"
-            problems.add(text.line, f"step {text.name}: missing {expected}", ParameterError)
+def _check_landing(text: StepText, given: StepArguments, contract: Contract, project: Path, problems: Problems) -> None:
+    for name, pattern in _landing(given.values, contract):
+        line = text.arguments[name].line if name in given.values else text.line
+        problems.catch(line, given.labels.get(name, name), partial(landing.find, project=project), pattern)
 
 
-def _check_landing(
-    text: StepText, arguments: Mapping[str, Any], contract: Contract, project: Path, problems: Problems
-) -> None:
+def _landing(arguments: Mapping[str, Any], contract: Contract) -> Iterator[tuple[str, str]]:
+    """The parameters that name landing files, each with its path or glob."""
     for name, parameter in contract.parameters.items():
         value = arguments.get(name, parameter.default)
         if parameter.is_landing and parameter.accepts(value):
-            line = text.arguments[name].line if name in arguments else text.line
-            for pattern in [value] if isinstance(value, str) else value or ():
-                problems.catch(line, name, partial(landing.find, project=project), pattern)
+            yield from ((name, pattern) for pattern in ([value] if isinstance(value, str) else value or ()))
 
 
 def _check_files(text: StepText, arguments: Mapping[str, Any], project: Path, problems: Problems) -> None:
@@ -249,8 +238,6 @@ def _check_files(text: StepText, arguments: Mapping[str, Any], project: Path, pr
 
 
 def _datasets(role: str, text: StepText, arguments: Mapping[str, Any], problems: Problems) -> Iterator[str]:
-    from thresher.lake import parse_name
-
     for name, argument in text.arguments.items():
         if argument.role != role:
             continue
@@ -302,11 +289,3 @@ def _by_depth(after: Mapping[str, tuple[str, ...]]) -> list[str]:
         names += ready
         graph.done(*ready)
     return names
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _texts(each)
-    elif isinstance(value, str):
-        yield value

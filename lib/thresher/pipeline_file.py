@@ -1,23 +1,29 @@
 """The text of a pipeline file, with the line of everything in it; what is wrong is collected, not raised one by one."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.scalarbool import ScalarBoolean
 
+from thresher import step_settings
 from thresher.errors import PipelineError, UsageError
+from thresher.step_settings import Settings
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
 
-_PIPELINE = {"name": str, "description": str, "params": dict, "steps": dict}
+_PIPELINE = {"name": str, "description": str, "params": dict, "schedule": dict, "notify": list, "keep_runs": int}
+_PIPELINE |= {"defaults": dict, "steps": dict}
 _STEP = {"notebook": str, "with": dict, "reads": dict, "writes": dict, "engine": str, "report": bool}
+_STEP |= step_settings.KEYS
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list"}
 _WORDS |= {dict: "a mapping", type(None): "nothing"}
 
@@ -56,6 +62,7 @@ class Argument:
     value: Any
     line: int
     role: str
+    comment: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ class StepText:
     arguments: Mapping[str, Argument]
     engine: tuple[str, int] | None
     report: bool
+    settings: Settings = Settings()
 
 
 @dataclass(frozen=True)
@@ -80,26 +88,43 @@ class PipelineText:
     description: str
     params: Mapping[str, Argument] = field(default_factory=dict)
     steps: tuple[StepText, ...] = ()
+    schedule: Mapping[str, Argument] = field(default_factory=dict)
+    schedule_line: int = 0
+    keep_runs: int | None = None
+    notify: tuple[tuple[int, Mapping[str, Argument]], ...] = ()  # each with its line
 
 
 def read(file: Path, problems: Problems) -> PipelineText:
     """Read a pipeline file and check its shape. Raises PipelineError where it cannot be read as YAML at all."""
-    document = _load(file, problems.file)
+    document = load_yaml(file, problems.file)
     if not isinstance(document, CommentedMap):
         found = word_for(_shown(document))
         raise PipelineError(f"{problems.file}:1: found {found}, expected a mapping with name, params and steps")
-    fields = _fields(document, _PIPELINE, ("name", "steps"), problems, 1)
-    params = _arguments(fields.get("params"), "params", problems)
+    fields = fields_of(document, _PIPELINE, ("name", "steps"), problems, 1)
+    params = entries_of(fields.get("params"), "params", problems)
+    defaults = _defaults(fields.get("defaults"), problems)
     steps = fields.get("steps", CommentedMap())
     if "steps" in fields and not steps:
-        problems.add(_line(document, "steps"), "steps: found none, expected at least one")
+        problems.add(line_of(document, "steps"), "steps: found none, expected at least one")
     return PipelineText(
         name=str(fields.get("name", "")),
-        name_line=_line(document, "name"),
+        name_line=line_of(document, "name"),
         description=str(fields.get("description", "")),
         params={name: argument for name, argument in params},
-        steps=tuple(_step(steps, name, problems) for name in steps),
+        steps=tuple(_step(steps, name, defaults, problems) for name in steps),
+        schedule=dict(entries_of(fields.get("schedule"), "schedule", problems)),
+        schedule_line=line_of(document, "schedule"),
+        keep_runs=keep_runs_of(fields, document, problems),
+        notify=tuple(notify_entries(fields.get("notify", ()), problems)),
     )
+
+
+def keep_runs_of(fields: Mapping[str, Any], document: CommentedMap, problems: Problems) -> int | None:
+    """How many runs are kept, if the key is there."""
+    found = fields.get("keep_runs")
+    if found is not None and found < 1:
+        problems.add(line_of(document, "keep_runs"), f"keep_runs: found {int(found)}, expected 1 or more")
+    return None if found is None else int(found)
 
 
 def parse_value(text: str) -> Any:
@@ -109,7 +134,7 @@ def parse_value(text: str) -> Any:
     ([1, 'two'], 'no', None)
     """
     try:
-        return _plain(YAML().load(text))
+        return plain_value(_yaml().load(text))
     except YAMLError as error:
         raise ValueError(f"no YAML: {getattr(error, 'problem', None) or error}") from error
 
@@ -140,9 +165,33 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"Expected one of: {', '.join(known)}." if known else "There are none."
 
 
-def _load(file: Path, shown: str) -> Any:
+class _Constructor(RoundTripConstructor):
+    """Makes values of YAML's nodes; a day is the text that it is written as, also one that no calendar has."""
+
+    def construct_yaml_timestamp(self, node: ScalarNode, values: Any = None) -> Any:
+        """The text of a day, or of an instant that there is not; else YAML's own instant."""
+        text = str(node.value)
+        if len(text) <= len("2026-11-01"):
+            return text
+        try:
+            return super().construct_yaml_timestamp(node, values)
+        except ValueError:
+            return text
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", _Constructor.construct_yaml_timestamp)
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.Constructor = _Constructor
+    return yaml
+
+
+def load_yaml(file: Path, shown: str) -> Any:
+    """The document of a YAML file, named `shown` in messages. Raises PipelineError with file, line and reason."""
     try:
-        return YAML().load(file.read_bytes().decode("utf-8"))
+        return _yaml().load(file.read_bytes().decode("utf-8"))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = " ".join(filter(None, (error.problem, error.context)))
@@ -153,16 +202,32 @@ def _load(file: Path, shown: str) -> Any:
         raise PipelineError(f"{shown}: cannot be read: {error.strerror}") from error
 
 
-def _step(steps: CommentedMap, name: Any, problems: Problems) -> StepText:
-    line, node = _line(steps, name), steps[name]
+def _defaults(node: CommentedMap | None, problems: Problems) -> Settings:
+    """The settings of steps that do not say otherwise."""
+    if node is None:
+        return Settings()
+    return _settings(fields_of(node, step_settings.KEYS, (), problems, line_of(node, None)), node, Settings(), problems)
+
+
+def _settings(fields: Mapping[str, Any], node: CommentedMap, defaults: Settings, problems: Problems) -> Settings:
+    found: dict[str, Any] = {}
+    for key, read in step_settings.READERS.items():
+        if key in fields:
+            value = problems.catch(line_of(node, key), key, read, fields[key])
+            found |= {} if value is None else {key: value}
+    return replace(defaults, **found)
+
+
+def _step(steps: CommentedMap, name: Any, defaults: Settings, problems: Problems) -> StepText:
+    line, node = line_of(steps, name), steps[name]
     fields: dict[str, Any] = {}
     if isinstance(node, CommentedMap):
-        fields = _fields(node, _STEP, ("notebook",), problems, line)
+        fields = fields_of(node, _STEP, ("notebook",), problems, line)
     else:
         problems.add(line, f"step {name}: found {word_for(node)}, expected a mapping with notebook, reads, writes, …")
     arguments: dict[str, Argument] = {}
     for role in ("with", "reads", "writes"):
-        for key, argument in _arguments(fields.get(role), role, problems):
+        for key, argument in entries_of(fields.get(role), role, problems):
             if key in arguments:
                 other = arguments[key]
                 problems.add(argument.line, f"{key} stands under {role} and under {other.role} (line {other.line})")
@@ -171,28 +236,40 @@ def _step(steps: CommentedMap, name: Any, problems: Problems) -> StepText:
         name=str(name),
         line=line,
         notebook=fields.get("notebook"),
-        notebook_line=_line(node, "notebook") if fields else line,
+        notebook_line=line_of(node, "notebook") if fields else line,
         arguments=arguments,
-        engine=(str(fields["engine"]), _line(node, "engine")) if "engine" in fields else None,
+        engine=(str(fields["engine"]), line_of(node, "engine")) if "engine" in fields else None,
         report=bool(fields.get("report", False)),
+        settings=_settings(fields, node, defaults, problems) if fields else defaults,
     )
 
 
-def _arguments(node: CommentedMap | None, role: str, problems: Problems) -> list[tuple[str, Argument]]:
+def notify_entries(node: Any, problems: Problems) -> Iterator[tuple[int, Mapping[str, Argument]]]:
+    """The entries of a list `notify`, each with its line."""
+    for place, each in enumerate(node):
+        line = int(node.lc.item(place)[0]) + 1
+        if isinstance(each, CommentedMap):
+            yield line, dict(entries_of(each, "notify", problems))
+        else:
+            problems.add(line, f"notify: found {word_for(_shown(each))}, expected a mapping with to and on")
+
+
+def entries_of(node: CommentedMap | None, role: str, problems: Problems) -> list[tuple[str, Argument]]:
+    """The entries of a mapping whose keys are Python names; the others are noted."""
     found = []
     for key in node or ():
-        line = _line(node, key)
+        line = line_of(node, key)
         if not isinstance(key, str) or not key.isidentifier():
             problems.add(line, f"{role}: found the name {key!r}, expected a Python name")
             continue
         try:
-            found.append((key, Argument(_plain(node[key]), line, role)))  # type: ignore[index]
+            found.append((key, Argument(plain_value(node[key]), line, role, _comment(node, key))))  # type: ignore[index]
         except ValueError as error:
             problems.add(line, f"{key}: {error}")
     return found
 
 
-def _fields(
+def fields_of(
     node: CommentedMap, allowed: Mapping[str, type], required: Iterable[str], problems: Problems, line: int
 ) -> dict[str, Any]:
     """The fields of a mapping that have the right name and type; the others are noted."""
@@ -200,11 +277,11 @@ def _fields(
     for key, value in node.items():
         kind = allowed.get(key)
         if kind is None:
-            problems.add(_line(node, key), f"unknown key {key!r}. {did_you_mean(str(key), allowed)}")
+            problems.add(line_of(node, key), f"unknown key {key!r}. {did_you_mean(str(key), allowed)}")
         elif value is None and kind is dict:
             continue  # a heading without entries
         elif not isinstance(value if kind is dict else _shown(value), kind):
-            problems.add(_line(node, key), f"{key}: found {word_for(_shown(value))}, expected {_WORDS[kind]}")
+            problems.add(line_of(node, key), f"{key}: found {word_for(_shown(value))}, expected {_WORDS[kind]}")
         else:
             found[key] = value
     for key in required:
@@ -213,29 +290,43 @@ def _fields(
     return found
 
 
-def _line(node: Any, key: Any) -> int:
+def line_of(node: Any, key: Any) -> int:
+    """The line of a key in a mapping, counted from 1; of the mapping itself where it has no such key."""
     try:
         return int(node.lc.key(key)[0]) + 1
     except (AttributeError, KeyError, TypeError):
         return int(node.lc.line) + 1 if isinstance(node, CommentedMap) else 1
 
 
+def _comment(node: Any, key: str) -> str:
+    """The comment in the line of an entry, and in the lines below it that stand further right."""
+    tokens = [each for each in (*node.ca.items.get(key, ()), *_comments_of(node[key])) if hasattr(each, "value")]
+    lines = next((each.value for each in tokens), "").split("\n")
+    above = [line for line in lines[: lines.index("") if "" in lines else None]]
+    return " ".join(line.strip().lstrip("# ") for line in above)
+
+
+def _comments_of(value: Any) -> tuple[Any, ...]:
+    """The comments that a list or mapping in one line carries itself."""
+    return tuple(getattr(getattr(value, "ca", None), "comment", None) or ())
+
+
 def _shown(value: Any) -> Any:
     try:
-        return _plain(value)
+        return plain_value(value)
     except ValueError:
         return str(value)
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """A YAML node as the plain Python value that a notebook gets."""
     if isinstance(value, dict):
         odd = next((key for key in value if not isinstance(key, str)), None)
         if odd is not None:
             raise ValueError(f"found the key {odd}, expected text: put it in quotes")
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain_value(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain_value(item) for item in value]
     if isinstance(value, bool | ScalarBoolean):
         return bool(value)
     if isinstance(value, int):

@@ -20,7 +20,7 @@ def lake_folder(lake: Path | str | None = None) -> Path:
     return (
         Path(lake).resolve()
         if lake
-        else resolve(_chosen("THRESHER_LAKE", environments.current(), "lake") or DEFAULT_LAKE)
+        else resolve(_chosen("THRESHER_LAKE", environments.current(), "lake") or DEFAULT_LAKE).resolve()
     )
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -12,10 +13,17 @@ from rich.table import Table
 from rich.text import Text
 
 from thresher.ledger import StepRun
-from thresher.notebook_engine import Failure
+from thresher.outcomes import Failure
 from thresher.pipeline import Step
 
-_STYLE = {"succeeded": "green", "running": "cyan", "failed": "bold red", "blocked": "yellow", "cancelled": "yellow"}
+_STYLE = {
+    "succeeded": "green",
+    "skipped": "dim green",
+    "running": "cyan",
+    "failed": "bold red",
+    "blocked": "yellow",
+    "cancelled": "yellow",
+}
 # Escape sequences and control characters: what a notebook printed must not steer the terminal.
 _STEERING = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -30,11 +38,20 @@ def without_codes(text: str) -> str:
     return _STEERING.sub("", text)
 
 
-class Progress:
-    """Follows the steps of a run on a console. Safe to be told from several threads."""
+class Follower(Protocol):
+    """Who wants to know of each step when it begins and when it has ended, from several threads."""
 
-    def __init__(self, steps: Sequence[Step], console: Console) -> None:
+    def started(self, step: str) -> None: ...
+
+    def finished(self, step: StepRun) -> None: ...
+
+
+class Progress:
+    """Follows the steps of a run on a console, and tells `follower`. Safe to be told from several threads."""
+
+    def __init__(self, steps: Sequence[Step], console: Console, follower: Follower | None = None) -> None:
         self._console = console
+        self._follower = follower
         self._cells = {step.name: step.code_cells for step in steps}
         self._done = dict.fromkeys(self._cells, 0)
         self._began: dict[str, float] = {}
@@ -53,11 +70,17 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def started(self, step: str) -> None:
-        """A step began."""
+    def started(self, step: str, reason: str = "") -> None:
+        """A step began, for a reason."""
         self._began[step] = time.monotonic()
+        if self._follower:
+            self._follower.started(step)
         if not self._live:
-            self._line(f"{step}: running")
+            self._line(f"{step}: running{f' ({reason})' if reason else ''}")
+
+    def notice(self, step: str, text: str) -> None:
+        """Something about a step that somebody may want to know while it runs."""
+        self._line(f"{step}: {without_codes(text)}")
 
     def cell_done(self, step: str) -> None:
         """A step is one cell further."""
@@ -66,6 +89,8 @@ class Progress:
     def finished(self, step: StepRun, failure: Failure | None = None) -> None:
         """A step ended; what made it fail is shown in full."""
         self._ended[step.name] = step
+        if self._follower:
+            self._follower.finished(step)
         if not self._live:
             self._line(f"{step.name}: {step.status}{_summary(step)}")
         if failure:
@@ -109,8 +134,8 @@ class Progress:
 
 
 def _summary(step: StepRun) -> str:
-    if step.status == "blocked":
-        return f" ({step.error})"
+    if step.status in ("blocked", "skipped"):
+        return f" ({step.error or step.reason})"
     rows = f"; rows: {step.rows_in:,} in, {step.rows_out:,} out, {step.refused:,} refused, {step.duplicate:,} duplicate"
     return f" in {step.duration_s or 0:.1f} s{rows if step.counts else ''}"
 

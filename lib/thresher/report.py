@@ -7,7 +7,7 @@ displayed Markdown is shown and not interpreted, and drawings are images, in whi
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
@@ -51,13 +51,14 @@ def render(
     finished_at: datetime,
     facts: Mapping[str, str],
     index: str = "../index.html",
+    hide: Callable[[str], str] = str,
 ) -> None:
     """Publish an executed notebook as one self-contained HTML page; the target is replaced atomically.
 
     `title` is by default the notebook's first heading, else its file name. `facts` are shown below the title
-    (steps, rows, checks, …), `index` is the relative link back to the site. A notebook that stopped at an error is
-    published with the error; whether it should be is the caller's decision. Raises UsageError for a file that is
-    no notebook; the old page then stays as it is.
+    (steps, rows, checks, …), `index` is the relative link back to the site, `hide` takes from the page's text what must
+    not be shown. A notebook that stopped at an error is published with the error; whether it should be is the caller's
+    decision. Raises UsageError for a file that is no notebook; the old page then stays as it is.
     """
     contents = Contents(title)
     try:
@@ -73,6 +74,7 @@ def render(
     publish(
         "report.html",
         target,
+        hide=hide,
         title=contents.title or notebook.stem,
         pipeline=pipeline,
         run=run,

@@ -66,11 +66,16 @@ logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
 
 
 class SparkFrame(Frame):
-    """A Spark DataFrame: a plan, computed by the server at each use unless it was staged."""
+    """A Spark DataFrame: a plan, computed by the server at each use unless it was staged.
 
-    def __init__(self, engine: "SparkEngine", rows: DataFrame):
+    `made_of` are the frames that it reads: the server forgets staged rows when the frame that staged them is gone,
+    and a plan that came back from the server does not hold that frame.
+    """
+
+    def __init__(self, engine: "SparkEngine", rows: DataFrame, made_of: Sequence[Frame] = ()):
         self.engine: SparkEngine = engine
         self._rows = rows
+        self._made_of = tuple(made_of)
         with _readable():
             kinds = rows.schema
         _refuse_opaque(kinds, "")
@@ -102,7 +107,7 @@ class SparkFrame(Frame):
             return int(self._rows.count())
 
     def head(self, rows: int = 10) -> "SparkFrame":
-        return SparkFrame(self.engine, self._rows.limit(rows))
+        return SparkFrame(self.engine, self._rows.limit(rows), [self])
 
 
 class SparkEngine:
@@ -129,7 +134,7 @@ class SparkEngine:
             text = text.replace(name, f"{{{name}}}")
         with _readable():
             rows = self.spark.sql(text, **{names[table]: frame.native for table, frame in frames.items()})
-        return SparkFrame(self, rows)
+        return SparkFrame(self, rows, list(frames.values()))
 
     def difference(self, frame: Frame, other: Frame) -> SparkFrame:
         maps = [field.name for field in frame.schema if pa.types.is_map(field.type)]
@@ -138,7 +143,7 @@ class SparkEngine:
             rows = ours.exceptAll(theirs)
             for name in maps:
                 rows = rows.withColumn(name, expr(f"map_from_entries({quoted(name)})"))
-            return SparkFrame(self, rows)
+            return SparkFrame(self, rows, [frame, other])
 
     def stage(self, frame: Frame) -> SparkFrame:
         # Not persist(): whether Spark finds those rows again depends on comparing plans. The checkpoint is named by

@@ -7,6 +7,7 @@ only `Markup`, which `thresher.sanitize` and `thresher.report` make, passes as i
 
 import base64
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,17 @@ from thresher import files
 FOLDER = Path(__file__).parent
 
 
-def publish(template: str, target: Path, **values: object) -> None:
+def publish(template: str, target: Path, *, hide: Callable[[str], str] = str, **values: object) -> None:
     """Render a template and replace the target page with it, atomically; its folder is made where missing.
+
+    `hide` gives the page's text without what must not be shown.
 
     Raises OSError when the folder cannot be written; the old page then stays as it is.
     """
     style = (FOLDER / "style.css").read_text("utf-8")
     page = _environment.get_template(template).render(values, style=Markup(style), policy=_policy(style))
     # Half a surrogate pair is legal in a notebook's JSON, but not in UTF-8: shown as it was written there.
-    files.replace(target, page.encode("utf-8", "backslashreplace"))
+    files.replace(target, hide(page).encode("utf-8", "backslashreplace"))
 
 
 def _policy(style: str) -> str:

@@ -234,12 +234,18 @@ class Builder:
 
     def rescue(self, spot: Spot, value: Element | str) -> None:
         """Keep what the schema has no place for."""
-        _append(self.rescued, spot.place, self.plain(value))
+        self.rescue_at(spot.place, value)
+
+    def rescue_at(self, place: str, value: Element | str) -> None:
+        """Keep it under a place that is known."""
+        _append(self.rescued, place, self.plain(value))
 
     def plain(self, value: Element | str) -> Any:
         """A subtree as JSON values: texts, objects with an attribute's prefix and the value tag, arrays of repeats."""
         if isinstance(value, str):
             return self.options.trimmed(value)
+        if not len(value) and not value.keys():
+            return self.options.trimmed(value.text or "")
         if is_leaf(value, self.options):
             return self.options.trimmed(text_of(value))
         fields: dict[str, Any] = {}

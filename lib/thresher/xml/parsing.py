@@ -73,7 +73,7 @@ def parse(
     for part in parts(documents):
         for stretch in reader.stretches(part, threads):
             values += stretch.values
-            rows = {first + stretch.first + at: row for at, row in stretch.rows.items()}
+            rows = {first + stretch.first + at: stretch.remarks[at] for at in sorted(stretch.remarks)}
             found = [{"row": at, **error} for at, row in rows.items() for error in row.errors]
             errors.append(pa.RecordBatch.from_pylist(found, schema=ERRORS))
             rescued |= {at: row.rescued for at, row in rows.items() if row.rescued is not None}

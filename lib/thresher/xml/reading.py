@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from thresher.xml.arrays import Effort, Part
 from thresher.xml.options import Options
-from thresher.xml.reference import Reference, Row
+from thresher.xml.reference import Reference, Remarks, Row
 from thresher.xml.schema import KEPT, Schema
 from thresher.xml.second_look import plain_texts
 from thresher.xml.validation import violation
@@ -26,11 +26,11 @@ MANY = 16  # slices of fewer rows are many
 
 @dataclass(frozen=True)
 class Stretch:
-    """Consecutive documents: the first's row, their values, and by row (from the first) what the reference said."""
+    """Consecutive documents: the first's row, their values, and by row (from the first) what there is to say."""
 
     first: int
     values: list[pa.StructArray]
-    rows: dict[int, Row]
+    remarks: dict[int, Remarks]
 
 
 class Reader:
@@ -62,16 +62,18 @@ class Reader:
         texts, found = plain_texts(part, looked_at, self.options)
         pieces = _Pieces(shred.values)
         done: set[int] = set()
+        remarks = dict(shred.remarks)
         for again in shredder.read(texts.documents, is_text=True, threads=1) if found else []:
             skipped = set(again.left.tolist())
             read = [at for at in range(len(again.values)) if at not in skipped]
             rows = [found[again.first + at] - shred.first for at in read]
             pieces.replace(rows, again.values, read)
             done.update(rows)
+            remarks |= {found[again.first + at] - shred.first: said for at, said in again.remarks.items()}
         referred = {row: self.reference.row(*part.at(shred.first + row)) for row in left if row not in done}
         values = pa.array([row.value for row in referred.values()], self.schema.arrow_type)
         pieces.replace(list(referred), values, list(range(len(values))))
-        return Stretch(shred.first, pieces.values(), referred)
+        return Stretch(shred.first, pieces.values(), remarks | _remarks(referred))
 
     def _invalid(self, part: Part, shred: "Shred") -> list[int]:
         """The rows that an XSD refuses."""
@@ -91,7 +93,8 @@ class Reader:
 
     def _referred(self, part: Part, first: int, after: int) -> Stretch:
         rows = {row - first: self.reference.row(*part.at(row)) for row in range(first, after)}
-        return Stretch(first, [pa.array([row.value for row in rows.values()], self.schema.arrow_type)], rows)
+        values = pa.array([row.value for row in rows.values()], self.schema.arrow_type)
+        return Stretch(first, [values], _remarks(rows))
 
 
 def reader_of(schema: Schema, options: Options) -> Reader:
@@ -100,6 +103,10 @@ def reader_of(schema: Schema, options: Options) -> Reader:
     if options not in kept:
         kept[options] = Reader(schema, options)
     return kept[options]
+
+
+def _remarks(rows: dict[int, Row]) -> dict[int, Remarks]:
+    return {at: Remarks(row.errors, row.rescued) for at, row in rows.items() if row.errors or row.rescued is not None}
 
 
 class _Pieces:

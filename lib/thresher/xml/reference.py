@@ -19,6 +19,8 @@ from thresher.xml.spark_recovery import recovered
 # Faults behind which Spark's reader goes on.
 _READ_ON = ("malformed", "truncated", "character", "entities")
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
+
 
 class Row(NamedTuple):
     """What becomes of one document: its struct, its errors, and JSON of what its schema does not know."""
@@ -26,6 +28,19 @@ class Row(NamedTuple):
     value: dict[str, Any] | None
     errors: list[dict[str, Any]]
     rescued: str | None
+
+
+class Remarks(NamedTuple):
+    """What is said about one document besides its values: its errors, and JSON of what its schema does not know."""
+
+    errors: list[dict[str, Any]]
+    rescued: str | None
+
+    @classmethod
+    def of(cls, builder: Builder) -> "Remarks":
+        """What a builder has kept."""
+        rescued = _JSON.encode(builder.rescued) if builder.rescued else None
+        return cls(builder.errors, rescued)
 
 
 class Reference:
@@ -66,8 +81,7 @@ class Reference:
             value = builder.document(cut.tree, self.plan)
         except Refused as refused:
             errors.append(_refusal(refused))
-        rescued = json.dumps(builder.rescued, ensure_ascii=False) if builder.rescued else None
-        return Row(self._kept(value, errors), errors, rescued)
+        return Row(self._kept(value, errors), *Remarks.of(builder))
 
     def _spark_row(self, document: str | bytes | None, is_utf8: bool) -> Row:
         """As from_xml: a text is never null, but where nothing can be read a struct of nulls."""

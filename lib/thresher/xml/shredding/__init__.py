@@ -6,6 +6,7 @@ naming      names → fields                        judging   … that the loops
 walking     documents → tape                      roots, attributes, taping: its parts
 texts       what is written → what it stands for  values    bytes → numbers, dates
 filling     tape → columns                        arena     columns → Arrow, in one block of memory
+noted       what has no place, or is no value of its type → errors and what is rescued
 plan        schema → tables                       shredder  stretches of rows, in threads
 voting      texts → votes                         learning  tape → what was seen of every field
 learner     stretches of rows → structure

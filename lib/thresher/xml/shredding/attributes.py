@@ -26,6 +26,7 @@ from thresher.xml.shredding.tables import (
     IS_LEARNING,
     IS_LOCAL,
     IS_NAMESPACED,
+    IS_NOTING,
     IS_SPARK,
     NAMES,
     NO_ATTRIBUTES,
@@ -33,6 +34,7 @@ from thresher.xml.shredding.tables import (
     SCALAR,
     SKIPPED,
     STAMP,
+    STRAY,
     STRUCT,
     TARGET,
     TRIMS,
@@ -42,7 +44,7 @@ from thresher.xml.shredding.tables import (
     put_name,
     setting,
 )
-from thresher.xml.shredding.taping import note_start, note_value, stands_twice
+from thresher.xml.shredding.taping import note, note_start, note_value, stands_twice
 
 XMLNS = int.from_bytes(b"xmlns", "little")
 XSI_NIL = int.from_bytes(b"xsi:nil", "little")
@@ -51,7 +53,7 @@ TRUE = int.from_bytes(b"true", "little")
 UNKNOWN_ROOM = 64  # attributes without a field in one tag; more are for the reference
 
 # What attributes tell about their tag
-IS_CLOSED, IS_NULL, HAS_DATA = 1, 2, 4
+IS_CLOSED, IS_NULL, HAS_DATA, HAS_STRAY = 1, 2, 4, 8
 
 
 @compiled
@@ -98,6 +100,8 @@ def walk_attributes(
             if told < 0:
                 return HARD, tape, 0, 0
             tells |= told
+            if told & HAS_STRAY:
+                tape = note(tape, field, word(STRAY | FROM_ATTRIBUTE), name - base, close + 1 - name)
             continue
         previous = found
         if not tells & HAS_DATA and entry and setting(settings, IS_LEARNING):
@@ -174,7 +178,7 @@ def _is_known_twice(settings: int, count: int, address: int, length: int) -> boo
 def _told(
     settings: int, field: int, is_hidden: bool, name: int, length: int, start: int, close: int, is_raw: int
 ) -> int:
-    """What an attribute without a field tells: IS_NULL or nothing, or HARD where it cannot be passed over."""
+    """What an attribute without a field tells: IS_NULL, HAS_STRAY or nothing; HARD where it cannot be passed over."""
     if not is_plain_name(name, length):
         return HARD
     if _is_nil(settings, name, length):
@@ -187,11 +191,11 @@ def _told(
     form = get(setting(settings, FIELDS), field, FORM)
     if is_hidden or form == SKIPPED:
         return 0
-    if not setting(settings, IS_SPARK):
+    if not setting(settings, IS_SPARK) and not setting(settings, IS_NOTING):
         return HARD
     if form == STRUCT and is_spelt_otherwise(settings, field, word(ATTRIBUTE), name, length):
         return HARD
-    return 0
+    return HAS_STRAY if setting(settings, IS_NOTING) else 0
 
 
 @inlined

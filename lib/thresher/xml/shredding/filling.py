@@ -1,6 +1,6 @@
 """From the tape to columns: each value is written to its place once, by the rules of its type.
 
-A column of nothing but nulls takes no memory; a value that is not plainly of its type leaves its document to the
+A column of nothing but nulls takes no memory; a value that is not plainly of its type is null, and noted for the
 reference.
 """
 
@@ -27,16 +27,24 @@ from thresher.xml.shredding.tables import (
     DOCUMENT,
     FROM_ATTRIBUTE,
     IS_NIL,
+    IS_NOTING,
     IS_SPARK,
     LEFT,
+    NOTE_WORDS,
+    NOTED_CODE,
+    NOTED_DOCUMENT,
+    NOTED_ROW,
+    NOTED_SPAN,
     NULL_LENGTH,
     RAW,
     READ,
     START,
+    STRAY,
     VALUES,
     get,
     get_name,
     put_name,
+    set_setting,
     setting,
 )
 from thresher.xml.shredding.texts import is_null_text, text_of
@@ -290,7 +298,7 @@ def write_scalar(columns: int, field: int, kind: int, row: int, address: int, le
 def write_value(
     settings: int, columns: int, field: int, row: int, flags: int, address: int, length: int, scratch: int
 ) -> bool:
-    """Write one value of a field in its row, or leave it null; False where the reference must read the document."""
+    """Write one value of a field in its row, or leave it null; False where the reference must judge it."""
     if flags & IS_NIL:
         return True
     address, length = text_of(settings, scratch, address, length, flags)
@@ -309,9 +317,41 @@ def write_value(
     return True
 
 
+@compiled
+def stray_row(columns: int, field: int, counters: int) -> int:
+    """The row of the field in which a stray stands; a scalar's value comes after its attributes."""
+    items = get_name(columns, field, ITEMS)
+    if items < 0:
+        return load_word(counters + 8 * get_name(columns, field, ROWS)) - 1
+    return load_word(counters + 8 * items) - (1 if get_name(columns, field, TYPE) == NESTED else 0)
+
+
+@compiled
+def note_down(notes: int, code: int, span: int, document: int, row: int) -> int:
+    """Write a note; where the next one goes."""
+    set_setting(notes, NOTED_CODE, code)
+    set_setting(notes, NOTED_SPAN, span)
+    set_setting(notes, NOTED_DOCUMENT, document)
+    set_setting(notes, NOTED_ROW, row)
+    return notes + 8 * NOTE_WORDS
+
+
 @entry
-def fill(settings: int, base: int, columns: int, counters: int, tape: int, end: int, states: int, scratch: int) -> None:
-    """The entries of a tape → columns. `states` gets LEFT for a document with a value that is for the reference."""
+def fill(
+    settings: int,
+    base: int,
+    columns: int,
+    counters: int,
+    tape: int,
+    end: int,
+    states: int,
+    scratch: int,
+    notes: int,
+) -> int:
+    """The entries of a tape → columns, and notes of what the reference must judge; where these end.
+
+    A value that is noted is null. `states` gets LEFT for a document that the reference must read.
+    """
     document = 0
     null_length = setting(settings, NULL_LENGTH)
     while tape < end:
@@ -324,6 +364,9 @@ def fill(settings: int, base: int, columns: int, counters: int, tape: int, end: 
             if span == READ:
                 stands(columns, word(0), document)
             continue
+        if kind == STRAY:
+            notes = note_down(notes, code, span, document, stray_row(columns, field, counters))
+            continue
         row = next_row(columns, field, counters)
         address, length = base + (span >> 32), span & 0xFFFFFFFF
         if kind == START:
@@ -331,7 +374,11 @@ def fill(settings: int, base: int, columns: int, counters: int, tape: int, end: 
         elif get_name(columns, field, TYPE) == STRING and code & (RAW | IS_NIL) == 0 and length != null_length:
             write_text(columns, field, row, address, length)
         elif not write_value(settings, columns, field, row, code, address, length, scratch):
-            store_word(states + 8 * document, LEFT)
+            if setting(settings, IS_NOTING) and get_name(columns, field, TYPE) != FOREIGN:
+                notes = note_down(notes, code, span, document, row)
+            else:
+                store_word(states + 8 * document, LEFT)
+    return notes
 
 
 @entry

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from thresher.types import TIMESTAMP, TIMESTAMP_NTZ
+from thresher.xml import building
 from thresher.xml.options import Options
 from thresher.xml.schema import Schema
 from thresher.xml.shapes import Shape
@@ -31,7 +32,8 @@ _TYPES = {
 class Plan:
     """How documents of a schema are walked and filled; each thread takes a copy of its tables.
 
-    `columns` has a row of words for each field (see filling.py); fields stand in the order of Arrow's message.
+    `columns` has a row of words for each field (see filling.py); fields stand in the order of Arrow's message. `shapes`
+    and `parents` tell what they are and in which field they stand.
     """
 
     def __init__(self, schema: Schema, options: Options) -> None:
@@ -39,7 +41,10 @@ class Plan:
         self.options = options
         self.columns: list[list[int]] = []
         self.forms: list[tuple[int, bool]] = []
+        self.shapes: list[Shape] = []
+        self.parents: list[int] = []
         self.texts: dict[int, int] = {}
+        self._scalars: dict[int, building.Plan] = {}
         self.names: list[tuple[int, int, str, int]] = []
         self.counters = 1
         self._add(schema.shape, parent=-1, rows=0)
@@ -61,14 +66,20 @@ class Plan:
             items, self.counters = self.counters, self.counters + 1
         self.columns.append(self._column(shape, rows, items))
         self.forms.append((tables.STRUCT if is_struct else tables.SCALAR, shape.is_array))
+        self._know(shape, parent)
         if parent < 0:
             self.columns.append([0] * 16)
             self.columns[PASSED_OVER][filling.ITEMS] = -1
             self.forms.append((tables.SKIPPED, False))
+            self._know(shape, parent)
         else:
             self._name(shape, parent, number)
         for inner in shape.fields:
             self._add(inner, number, items if items >= 0 else rows)
+
+    def _know(self, shape: Shape, parent: int) -> None:
+        self.shapes.append(shape)
+        self.parents.append(parent)
 
     def _column(self, shape: Shape, rows: int, items: int) -> list[int]:
         column = [0] * 16
@@ -111,6 +122,12 @@ class Plan:
                 self.names.append((parent, tables.ATTRIBUTE, attribute, number))
         self.names.append((parent, tables.FOLDED, fold(shape.name), number))
 
+    def scalar(self, field: int) -> building.Plan:
+        """How the reference reads a scalar field."""
+        if field not in self._scalars:
+            self._scalars[field] = building.plan_of(self.shapes[field], self.options)
+        return self._scalars[field]
+
     @property
     def targets(self) -> Targets:
         """The fields of names, for what the loops do not judge."""
@@ -126,6 +143,7 @@ class Plan:
         """The tables that a thread copies for itself."""
         made = Tables(self.options, is_learning=False, names=len(self.names) + 2, fields=len(self.forms))
         made.settings[tables.HAS_WILDCARD] = self.has_wildcard
+        made.settings[tables.IS_NOTING] = not self.options.is_spark
         for form, is_array in self.forms:
             add_field(made.address, form, is_array)
         for name in self.names:

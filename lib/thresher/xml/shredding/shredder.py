@@ -9,10 +9,12 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
+from thresher.xml.reference import Remarks
 from thresher.xml.shredding import arena, tables
-from thresher.xml.shredding.filling import fill, finish
+from thresher.xml.shredding.filling import LIST_OFFSETS, ROWS, fill, finish
 from thresher.xml.shredding.growing import PADDING, Tables
 from thresher.xml.shredding.judging import Judge
+from thresher.xml.shredding.noted import Noted
 from thresher.xml.shredding.plan import Plan
 from thresher.xml.shredding.walking import walk
 
@@ -24,11 +26,15 @@ MOST_JUDGED = 200  # names that are judged outside of the loops for one document
 
 @dataclass(frozen=True)
 class Shred:
-    """Consecutive documents: the first's row, the values of what was read, and which are left (from the first)."""
+    """Consecutive documents: the first's row, the values of what was read, and which are left (from the first).
+
+    `remarks`: by row (from the first) what is wrong with documents that were read, and what their schema does not know.
+    """
 
     first: int
     values: pa.StructArray
     left: np.ndarray
+    remarks: dict[int, Remarks]
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class Workspace:
         self.columns = np.array(plan.columns if plan else [], np.int64).reshape(-1, 16)
         self.counters = np.zeros(plan.counters if plan else 0, np.int64)
         self.tape = np.zeros(0, np.int64)
+        self.notes = np.zeros(0, np.int64)
         self.scratch = np.zeros(0, np.uint8)
         self.copy = np.zeros(0, np.uint8)
 
@@ -123,6 +130,12 @@ class Workspace:
         self.scratch = with_bytes(self.scratch, longest + 2 * PADDING + 256)
         return base, place, states
 
+    def offsets(self, field: int) -> np.ndarray:
+        """The offsets of an array's items, as they were filled last."""
+        rows = int(self.counters[self.columns[field, ROWS]])
+        buffer = pa.foreign_buffer(int(self.columns[field, LIST_OFFSETS]), 4 * (rows + 1))
+        return np.frombuffer(buffer, np.int32)
+
 
 class Shredder:
     """Reads documents by a plan; safe to share between threads."""
@@ -154,11 +167,18 @@ class Shredder:
         made.settings[tables.IS_TEXT] = is_text
         made.fields[:, tables.VALUES : tables.BYTES + 1] = 0
         base, tape_end, states = work.walked(column, first, after)
-        values = self._filled(work, base, tape_end, states)
+        values, notes = self._filled(work, base, tape_end, states)
+        remarks: dict[int, Remarks] = {}
+        if len(notes):
+            starts = column.starts[first:after] - column.starts[first]
+            remarks, left = Noted(self.plan, notes, base, starts, work.offsets).judged(states)
+            states[left] = tables.LEFT
         self._idle.append(work)
-        return Shred(first, values, np.flatnonzero(states == tables.LEFT))
+        return Shred(first, values, np.flatnonzero(states == tables.LEFT), remarks)
 
-    def _filled(self, work: Workspace, base: int, tape_end: int, states: np.ndarray) -> pa.StructArray:
+    def _filled(
+        self, work: Workspace, base: int, tape_end: int, states: np.ndarray
+    ) -> tuple[pa.StructArray, np.ndarray]:
         made, count, rows = work.tables, len(work.columns), len(states)
         columns, fields, counters = work.columns.ctypes.data, made.fields.ctypes.data, work.counters.ctypes.data
         zeros = arena.WIDEST * (arena.most_rows(columns, fields, count, rows) + 1)
@@ -172,7 +192,9 @@ class Shredder:
         memory[body : zeros - buffer.address] = 0
         memory[zeros - buffer.address : ones - buffer.address] = 255
         work.counters[:] = 0
-        fill(
+        # An entry of two words makes at most one note.
+        work.notes = with_words(work.notes, tables.NOTE_WORDS * ((tape_end - work.tape.ctypes.data) // 16))
+        notes_end = fill(
             made.address,
             base,
             columns,
@@ -181,6 +203,7 @@ class Shredder:
             tape_end,
             states.ctypes.data,
             work.scratch.ctypes.data,
+            work.notes.ctypes.data,
         )
         finish(columns, fields, count, counters)
         arena.describe(
@@ -192,7 +215,8 @@ class Shredder:
             buffer.address + self.message.nodes,
             buffer.address + self.message.buffers,
         )
-        return self.message.read(buffer, memory, rows)
+        notes = work.notes[: (notes_end - work.notes.ctypes.data) // 8].reshape(-1, tables.NOTE_WORDS)
+        return self.message.read(buffer, memory, rows), notes
 
 
 def with_words(room: np.ndarray, words: int) -> np.ndarray:

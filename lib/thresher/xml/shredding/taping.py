@@ -1,7 +1,7 @@
 """The tape: what stands where in a document, an entry of two words for each start, value and end."""
 
 from thresher.compiled import compiled, inlined
-from thresher.xml.shredding.machine import store_word, word
+from thresher.xml.shredding.machine import load_word, store_word, word
 from thresher.xml.shredding.naming import learn_name
 from thresher.xml.shredding.tables import (
     BYTES,
@@ -11,10 +11,13 @@ from thresher.xml.shredding.tables import (
     HARD,
     IS_ARRAY,
     IS_LEARNING,
+    IS_NOTING,
     IS_SPARK,
+    RAW,
     SCALAR,
     STANDS,
     START,
+    STRAY,
     STRUCT,
     TEXT,
     TEXT_FIELD,
@@ -32,6 +35,13 @@ def note(tape: int, number: int, kind: int, start: int, length: int) -> int:
     store_word(tape, (number << 8) | kind)
     store_word(tape + 8, (start << 32) | length)
     return tape + 16
+
+
+@inlined
+def close_stray(entry: int, end: int) -> None:
+    """Let a stray reach from the start that it was noted with to its end."""
+    start = load_word(entry + 8)
+    store_word(entry + 8, start | (end - (start >> 32)))
 
 
 @inlined
@@ -76,6 +86,8 @@ def note_text(settings: int, base: int, field: int, number: int, flags: int, sta
             put(fields, field, TEXT_FIELD, target)
         return note_value(settings, target, word(0), flags, start - base, length, tape)
     if target < 0:
+        if setting(settings, IS_NOTING):
+            return note(tape, field, word(STRAY | RAW), start - base, length)
         return tape if setting(settings, IS_SPARK) else HARD
     if get(fields, target, FORM) != SCALAR or stands_twice(fields, target, number):
         return HARD

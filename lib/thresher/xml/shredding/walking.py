@@ -1,11 +1,11 @@
 """One pass over the bytes of documents: from tags and texts to a tape of what stands where; no trees, no objects.
 
-A document that is not plain (see scanning.py), or whose content has no place in the plan, leaves nothing on the tape:
-the reference reads it.
+A document that is not plain (see scanning.py) leaves nothing on the tape: the reference reads it. What has no place in
+the plan is passed over; by default it is noted (see noted.py).
 """
 
 from thresher.compiled import compiled, entry, inlined
-from thresher.xml.shredding.attributes import HAS_DATA, IS_CLOSED, IS_NULL, walk_attributes
+from thresher.xml.shredding.attributes import HAS_DATA, HAS_STRAY, IS_CLOSED, IS_NULL, walk_attributes
 from thresher.xml.shredding.machine import load_byte, load_word, same_name, store_word, word
 from thresher.xml.shredding.naming import is_spelt_otherwise, new_name, written_name
 from thresher.xml.shredding.roots import walk_root
@@ -37,6 +37,7 @@ from thresher.xml.shredding.tables import (
     IS_LEARNING,
     IS_NAMESPACED,
     IS_NIL,
+    IS_NOTING,
     IS_SPARK,
     IS_TEXT,
     LEFT,
@@ -52,12 +53,14 @@ from thresher.xml.shredding.tables import (
     OPEN_LENGTH,
     OPEN_NAME,
     OPEN_NUMBER,
+    OPEN_STRAY,
     RAW,
     READ,
     ROOT_ENTRY,
     SCALAR,
     SKIPPED,
     STACK,
+    STRAY,
     STRUCT,
     TARGET,
     TRIMS,
@@ -68,7 +71,7 @@ from thresher.xml.shredding.tables import (
     set_setting,
     setting,
 )
-from thresher.xml.shredding.taping import note_end, note_start, note_text, note_value, stands_twice
+from thresher.xml.shredding.taping import close_stray, note, note_end, note_start, note_text, note_value, stands_twice
 
 PASSED_OVER = 1  # the field of elements without a place, below which there is none
 
@@ -84,7 +87,8 @@ def _child(settings: int, field: int, previous: int, name: int, end: int) -> tup
     is_struct = get(setting(settings, FIELDS), field, FORM) == STRUCT
     if is_struct and (setting(settings, IS_LEARNING) or setting(settings, IS_NAMESPACED)):
         return new_name(settings, field, word(ELEMENT), name, length), length
-    if not setting(settings, IS_SPARK) or not is_plain_name(name, length) or setting(settings, HAS_WILDCARD):
+    is_passed_over = setting(settings, IS_SPARK) and not setting(settings, HAS_WILDCARD)
+    if not (is_passed_over or setting(settings, IS_NOTING)) or not is_plain_name(name, length):
         return HARD, 0
     if is_struct and is_spelt_otherwise(settings, field, word(ELEMENT), name, length):
         return HARD, 0
@@ -157,13 +161,18 @@ def walk_document(settings: int, base: int, first: int, last: int, tape: int) ->
     set_setting(settings, NUMBER, number + (last - first))  # an element takes more than a byte
     while True:
         # --- a start tag
-        name, entry, field = address + 1, word(0), word(0)
+        name, entry, field, stray = address + 1, word(0), word(0), word(0)
         if depth:
             entry, length = _child(settings, above, previous, name, end)
             if entry < 0:
                 return entry
-            field = get_name(names, entry, TARGET) if entry else word(PASSED_OVER)
-            previous = entry if entry else previous
+            if entry:
+                field, previous = get_name(names, entry, TARGET), entry
+            else:
+                field = word(PASSED_OVER)
+                if setting(settings, IS_NOTING) and above != PASSED_OVER:
+                    stray = tape
+                    tape = note(tape, above, word(STRAY), address - base, word(0))
         else:
             length = walk_root(settings, name, end)
             if length < 0:
@@ -189,7 +198,7 @@ def walk_document(settings: int, base: int, first: int, last: int, tape: int) ->
                 return address
             if nodes < 0 or count > setting(settings, MAX_ATTRIBUTES):
                 return HARD
-            if tells & IS_NULL and not is_learning and form == STRUCT:
+            if tells & IS_NULL and not is_learning and (form == STRUCT or tells & HAS_STRAY):
                 return HARD
         is_value = form == SCALAR or (is_learning and depth and not tells & HAS_DATA)
         # --- its text, and its end tag or first child
@@ -222,10 +231,13 @@ def walk_document(settings: int, base: int, first: int, last: int, tape: int) ->
                     return tape
             if not is_end:
                 _open(stack, depth, field, name, length, number, entry)
+                put(stack, depth, OPEN_STRAY, stray)
                 depth += 1
                 above, above_number, previous = field, number, 0
                 continue
             tape = note_end(settings, entry, tape)
+            if stray:
+                close_stray(stray, address - base)
         # --- after an element: texts and end tags up to the next start tag
         while True:
             if depth == 0:
@@ -247,6 +259,8 @@ def walk_document(settings: int, base: int, first: int, last: int, tape: int) ->
                 return HARD
             previous = get(stack, depth, OPEN_ENTRY)
             tape = note_end(settings, previous, tape)
+            if previous == 0 and get(stack, depth, OPEN_STRAY):
+                close_stray(get(stack, depth, OPEN_STRAY), address - base)
 
 
 @entry

@@ -1,0 +1,1 @@
+"""The ways that `benchmarks/runner.py` compares."""

@@ -1,0 +1,1 @@
+"""A pipeline's schedule for other schedulers: cron, systemd, Airflow."""

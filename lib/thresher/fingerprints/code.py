@@ -1,0 +1,249 @@
+"""The code that a notebook uses: what it calls, what that calls, and so on, in the project's modules and in Thresher's.
+
+What is installed otherwise is covered by the lock file. Names are followed as they are written: a call through
+`getattr` or a name made at run time is not seen, so a module of the project that imports by such names counts whole.
+"""
+
+import ast
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from thresher import __version__
+from thresher.files import replace
+from thresher.fingerprints import definitions
+from thresher.fingerprints.definitions import BODY, Definition, Module
+
+_PACKAGE = Path(__file__).parent.parent
+_MOST = 1000  # notebooks, or modules, that are remembered
+_Node = tuple[str, str]  # a module's name and the name of a definition in it
+
+
+class Code:
+    """The Python modules of a project, read when they are needed and remembered between processes."""
+
+    def __init__(self, project: Path) -> None:
+        self.project = project
+        inside = [Path(entry) for entry in sys.path if entry and Path(entry).is_relative_to(project)]
+        places = [project, project / "lib", project / "src", *(each for each in inside if ".venv" not in each.parts)]
+        self._places = list(dict.fromkeys(places))
+        self._answers = _Remembered("answers")
+        self._read = _Remembered("modules")
+        self._files: dict[str, Path | None] = {}
+        self._modules: dict[str, Module | None] = {}
+        self._edges: dict[_Node, tuple[_Node, ...]] = {}
+        self._stamps: dict[str, list[int]] = {}
+
+    def used_by(self, sources: Sequence[str]) -> dict[str, str]:
+        """For each file whose code these cells use, by its path in the project, the hash of what they use of it."""
+        key = _hash(json.dumps([str(self.project), *sources]))
+        known = self._answers.get(key)
+        if known and all(self._stamp(path) == stamp for path, stamp in known["looked_at"].items()):
+            return dict(known["used"])
+        nodes = self._reached(sources)
+        used = self._hashes(nodes)
+        files = {str(self._file(name)) for name, _ in nodes if self._file(name)}
+        # A module that is new in a folder may stand before one that was found elsewhere.
+        looked_at = sorted(files | {str(place) for place in self._places if place.is_dir()})
+        self._answers.put(key, {"used": used, "looked_at": {path: self._stamp(path) for path in looked_at}})
+        return used
+
+    def save(self) -> None:
+        """Remember what was found for the next process."""
+        self._answers.save()
+        self._read.save()
+
+    def _stamp(self, path: str) -> list[int]:
+        if path not in self._stamps:
+            try:
+                found = os.stat(path)
+                self._stamps[path] = [found.st_mtime_ns, found.st_size]
+            except OSError:
+                self._stamps[path] = []
+        return self._stamps[path]
+
+    def _reached(self, sources: Sequence[str]) -> set[_Node]:
+        """All definitions that these cells lead to."""
+        module = _one_module(sources)
+        todo: list[_Node] = [(name, BODY) for name in module.imports]
+        for definition in module.definitions.values():
+            todo += (node for use in definition.uses for node in self._resolved(use, module))
+        found: set[_Node] = set()
+        while todo:
+            node = todo.pop()
+            if node not in found:
+                found.add(node)
+                if node not in self._edges:
+                    self._edges[node] = tuple(dict.fromkeys(self._next(node)))
+                todo += self._edges[node]
+        return found
+
+    def _hashes(self, nodes: Iterable[_Node]) -> dict[str, str]:
+        by_file: dict[str, list[str]] = {}
+        for name, definition in nodes:
+            module, file = self._module(name), self._file(name)
+            if module and file and definition in module.definitions:
+                text = f"{name}:{definition}:{module.definitions[definition].hash}"
+                by_file.setdefault(self._shown(file), []).append(text)
+        return {file: _hash("\n".join(sorted(texts))) for file, texts in sorted(by_file.items())}
+
+    def _shown(self, file: Path) -> str:
+        if file.is_relative_to(self.project) and ".venv" not in file.parts:
+            return file.relative_to(self.project).as_posix()
+        return f"thresher/{file.relative_to(_PACKAGE).as_posix()}"
+
+    def _next(self, node: _Node) -> Iterator[_Node]:
+        name, definition = node
+        module = self._module(name)
+        if module is None:
+            return
+        if definition != BODY:
+            yield name, BODY
+        else:
+            yield from ((parent, BODY) for parent in _parents(name))
+            yield from ((imported, BODY) for imported in module.imports)
+            if module.is_dynamic and name != "thresher":  # which names for type checkers what it imports by name
+                yield from ((name, each) for each in module.definitions)
+                yield from ((each, BODY) for each in self._siblings(name))
+        for use in module.definitions.get(definition, Definition("")).uses:
+            yield from self._resolved(use, module, name)
+
+    def _resolved(self, use: str, module: Module, name: str = "") -> Iterator[_Node]:
+        """What a dotted name stands for in a module."""
+        if use.startswith("="):
+            yield from self._target(use[1:])
+            return
+        first, _, rest = use.partition(".")
+        if first in module.definitions:
+            yield name, first
+        elif first in module.names:
+            target = module.names[first]
+            # `import a.b` binds `a`; `from a import b` may bind a module.
+            yield from self._target(f"{target}.{rest}" if rest else target)
+
+    def _target(self, target: str, depth: int = 0) -> Iterator[_Node]:
+        """The definition that `module:attribute.rest` or `module.attribute.rest` names, if it is in a known module."""
+        parts = [part for part in target.replace(":", ".").split(".") if part]
+        name = ""
+        while parts and self._file(f"{name}.{parts[0]}" if name else parts[0]):
+            name = f"{name}.{parts.pop(0)}" if name else parts.pop(0)
+        module = self._module(name)
+        if module is None:
+            return
+        yield name, BODY
+        if parts and parts[0] in module.definitions:
+            yield name, parts[0]
+        elif parts and parts[0] in module.names and depth < 20:
+            yield from self._target(".".join([module.names[parts[0]], *parts[1:]]), depth + 1)
+
+    def _siblings(self, name: str) -> Iterator[str]:
+        file = self._file(name)
+        package = name if file and file.name == "__init__.py" else name.rpartition(".")[0]
+        folder = file.parent if file else self.project
+        for path in sorted(folder.rglob("*.py")) if package else ():
+            parts = path.relative_to(folder).with_suffix("").parts
+            yield ".".join([package, *(part for part in parts if part != "__init__")])
+
+    def _module(self, name: str) -> Module | None:
+        if name not in self._modules:
+            file = self._file(name)
+            package = name if file and file.name == "__init__.py" else name.rpartition(".")[0]
+            self._modules[name] = self._parsed(file, package) if file else None
+        return self._modules[name]
+
+    def _parsed(self, file: Path, package: str) -> Module:
+        stamp = [*self._stamp(str(file)), package]
+        known = self._read.get(str(file))
+        if known and known["stamp"] == stamp:
+            return _module_of(known["module"])
+        try:
+            module = definitions.read(file.read_text("utf-8"), package)
+        except (SyntaxError, UnicodeDecodeError):  # it cannot be run as it is; any change of it counts
+            module = Module(definitions={BODY: Definition(hashlib.sha256(file.read_bytes()).hexdigest())})
+        self._read.put(str(file), {"stamp": stamp, "module": asdict(module)})
+        return module
+
+    def _file(self, name: str) -> Path | None:
+        """The file of a module in the project or in Thresher; None for all others."""
+        if name not in self._files:
+            self._files[name] = self._find(name)
+        return self._files[name]
+
+    def _find(self, name: str) -> Path | None:
+        first, *rest = name.split(".")
+        if not name or not all(part.isidentifier() for part in (first, *rest)):
+            return None
+        places = [_PACKAGE.parent] if first == "thresher" else self._places
+        for place in places:
+            path = place.joinpath(first, *rest)
+            for candidate in (path / "__init__.py", path.with_name(f"{path.name}.py")):
+                if candidate.is_file():
+                    return candidate
+        return None
+
+
+class _Remembered:
+    """What was found before, by key: a file in the user's cache folder, read when something is asked for."""
+
+    def __init__(self, name: str) -> None:
+        version = f"{__version__}-{sys.version_info[0]}.{sys.version_info[1]}"
+        self._path = user_cache_path("thresher") / f"code-{name}-{version}.json"
+        self._is_changed = False
+
+    @cached_property
+    def _known(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self._path.read_text("utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+    def get(self, key: str) -> Any:
+        return self._known.get(key)
+
+    def put(self, key: str, value: Any) -> None:
+        self._known.pop(key, None)  # what was put last stands last: the first are dropped
+        self._known[key] = value
+        self._is_changed = True
+
+    def save(self) -> None:
+        if self._is_changed:
+            with suppress(OSError):  # it is found again next time
+                kept = dict(list(self._known.items())[-_MOST:])
+                replace(self._path, json.dumps(kept).encode())
+
+
+def _module_of(known: dict[str, object]) -> Module:
+    fields = dict(known)
+    fields["definitions"] = {name: Definition(**each) for name, each in fields["definitions"].items()}  # type: ignore[attr-defined]
+    return Module(**fields)  # type: ignore[arg-type]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12]
+
+
+def _one_module(sources: Sequence[str]) -> Module:
+    """The cells of a notebook, which share their names, as one module; without those that are no Python."""
+    good = []
+    for source in sources:
+        try:
+            ast.parse(source)
+            good.append(source)
+        except SyntaxError:  # the run will say so
+            continue
+    return definitions.read("\n".join(good))
+
+
+def _parents(name: str) -> Iterator[str]:
+    while "." in name:
+        name = name.rpartition(".")[0]
+        yield name

@@ -1,0 +1,143 @@
+"""What a notebook uses of the project's code, followed without running it."""
+
+from pathlib import Path
+
+import pytest
+
+from thresher.fingerprints.code import Code
+
+
+@pytest.fixture(autouse=True)
+def no_cache_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+MODULES = {
+    "lib/shop/__init__.py": "from shop.prices import net\n",
+    "lib/shop/prices.py": """\
+        import math
+        from shop import taxes
+        RATE = 19
+
+        def net(gross):
+            return taxes.without(gross, RATE)
+
+        def rounded(x):
+            return math.floor(x)
+        """,
+    "lib/shop/taxes.py": """\
+        def without(gross, rate):
+            "Gross without tax."
+            return gross / (1 + rate / 100)
+
+        def unused():
+            return 1
+        """,
+    "lib/shop/rules.py": """\
+        RULES = []
+
+        def rule(function):
+            RULES.append(function)
+            return function
+
+        @rule
+        def cheap(x):
+            return x < 10
+
+        def check(x):
+            return all(each(x) for each in RULES)
+        """,
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name, text in MODULES.items():
+        write(tmp_path, name, text)
+    return tmp_path
+
+
+def write(project: Path, name: str, text: str) -> None:
+    lines = [line.removeprefix("        ") for line in text.splitlines()]
+    path = project / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def changed(project: Path, cells: list[str], name: str, old: str, new: str) -> list[str]:
+    """The files that count as changed for a notebook with these cells when one text in a file is replaced."""
+    before = Code(project).used_by(cells)
+    path = project / name
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    after = Code(project).used_by(cells)
+    return sorted(file for file in {**before, **after} if before.get(file) != after.get(file))
+
+
+NET = ["import shop", "shop.net(5)"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "name", "old", "new", "expected"),
+    [
+        (NET, "lib/shop/prices.py", "taxes.without(gross, RATE)", "gross", ["lib/shop/prices.py", "lib/shop/taxes.py"]),
+        (NET, "lib/shop/prices.py", "RATE = 19", "RATE = 7", ["lib/shop/prices.py"]),
+        (NET, "lib/shop/taxes.py", "1 + rate", "2 + rate", ["lib/shop/taxes.py"]),
+        (NET, "lib/shop/taxes.py", "Gross without", "The price without", []),
+        (NET, "lib/shop/taxes.py", "def unused", "# a note\ndef unused", []),
+        (NET, "lib/shop/taxes.py", "return 1\n", "return 2\n", []),
+        (NET, "lib/shop/prices.py", "math.floor(x)", "math.ceil(x)", []),
+        (NET, "lib/shop/rules.py", "x < 10", "x < 11", []),
+        (["from shop.rules import check", "check(1)"], "lib/shop/rules.py", "x < 10", "x < 11", ["lib/shop/rules.py"]),
+        (["from shop import taxes as t", "t.without(1, 2)"], "lib/shop/taxes.py", "/ 100", "", ["lib/shop/taxes.py"]),
+        (["def f():\n    import shop.taxes\n    return shop.taxes.unused()"],)
+        + ("lib/shop/taxes.py", "1\n", "2\n")
+        + (["lib/shop/taxes.py"],),
+        (["%matplotlib inline", "import shop", "!ls", "shop.net(1)"],)
+        + ("lib/shop/prices.py", "19", "20")
+        + (["lib/shop/prices.py"],),
+    ],
+    ids=["a function called", "a constant", "a function called by it", "a docstring", "a comment", "an unused function"]
+    + ["another unused one", "a module not imported", "what a decorator registers", "by another name", "in a function"]
+    + ["beside magics"],
+)
+def test_what_counts_as_a_change_of_code(
+    project: Path, cells: list[str], name: str, old: str, new: str, expected: list[str]
+) -> None:
+    assert changed(project, cells, name, old, new) == expected
+
+
+def test_a_module_that_cannot_be_parsed_counts_whole(project: Path) -> None:
+    write(project, "lib/shop/taxes.py", "def without(:\n    pass")
+    assert changed(project, NET, "lib/shop/taxes.py", "pass", "pass  # a note") == ["lib/shop/taxes.py"]
+
+
+def test_a_package_that_imports_by_names_made_at_run_time_counts_whole(project: Path) -> None:
+    write(
+        project,
+        "lib/shop/__init__.py",
+        """\
+        from importlib import import_module
+
+        def load(name):
+            return import_module(f"shop.{name}")
+        """,
+    )
+    cells = ["import shop", "shop.load('rules').check(1)"]
+    assert changed(project, cells, "lib/shop/rules.py", "x < 10", "x < 11") == ["lib/shop/rules.py"]
+
+
+def test_thresher_itself_counts_by_what_is_used_of_it(project: Path) -> None:
+    used = Code(project).used_by(["import thresher as th", "lake = th.Lake()", "th.dedupe.latest(lake)"])
+    assert {"thresher/dedupe.py", "thresher/lake.py", "thresher/sql/texts/strings.py"} <= set(used)
+    assert not {"thresher/star.py", "thresher/runner.py", "thresher/plots.py"} & set(used)
+
+
+def test_what_was_found_is_remembered_until_a_file_changes(project: Path) -> None:
+    first = Code(project)
+    found = first.used_by(NET)
+    first.save()
+    taxes = project / "lib" / "shop" / "taxes.py"
+    taxes.write_text(taxes.read_text().replace("1 + rate", "3 + rate"))
+    again = Code(project).used_by(NET)
+    assert [file for file in found if found[file] != again[file]] == ["lib/shop/taxes.py"]

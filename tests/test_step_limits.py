@@ -1,0 +1,133 @@
+"""What ends a step before its notebook does: time, memory, a signal; and what makes it begin again."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from thresher.ledger import StepRun
+from thresher.notebook import code_of
+from thresher.runner import run
+
+CELLS = {
+    "slow": ["print('before')", "import time\nprint('begun', flush=True)\ntime.sleep(30)", "open('after', 'w')"],
+    "greedy": ["held = [b'x' * 50_000_000 for _ in range(40)]\nimport time\ntime.sleep(30)"],
+    "child": ["import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'x = b\"x\" * 900_000_000; input()'])"],
+    "shot": ["import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"],
+    "segfault": ["import ctypes\nctypes.string_at(0)"],
+    "shaky": [
+        "import os\ntimes = len(os.listdir('tries')) + 1\nopen(f'tries/{times}', 'w').close()\n"
+        "if times < 3:\n    raise ConnectionResetError('the other side hung up')"
+    ],
+    "wrong": ["open('wrong-tries', 'a').write('x')\nraise ValueError('no use')"],
+    "no_server": [
+        "import os, signal\nfirst = not os.path.exists('server-killed')\nopen('server-killed', 'w').close()\n"
+        "if first:\n    os.kill(os.getppid(), signal.SIGKILL)\n    import time\n    time.sleep(30)"
+    ],
+}
+PIPELINE = """\
+name: limits
+defaults: {retries: 2}
+steps:
+  timeout: {notebook: notebooks/slow.ipynb, timeout: 2s}
+  cell_timeout: {notebook: notebooks/slow.ipynb, cell_timeout: 1.5s}
+  memory: {notebook: notebooks/greedy.ipynb, memory: 700 MB}
+  child: {notebook: notebooks/child.ipynb, memory: 700 MB}
+  shot: {notebook: notebooks/shot.ipynb}
+  segfault: {notebook: notebooks/segfault.ipynb}
+  shaky: {notebook: notebooks/shaky.ipynb}
+  given_up: {notebook: notebooks/shaky.ipynb, retries: 0}
+  wrong: {notebook: notebooks/wrong.ipynb}
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("limits")
+    for folder in ("pipelines", "notebooks", "tries"):
+        (root / folder).mkdir()
+    for name, sources in CELLS.items():
+        cells = [nbformat.v4.new_code_cell("", metadata={"tags": ["parameters"]})]
+        cells += [nbformat.v4.new_code_cell(source) for source in sources]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), root / "notebooks" / f"{name}.ipynb")
+    (root / "pipelines" / "limits.yml").write_text(PIPELINE)
+    (root / "pipelines" / "server.yml").write_text(
+        "name: server\nsteps:\n  lost: {notebook: notebooks/no_server.ipynb}\n"
+    )
+    return root
+
+
+@pytest.fixture(scope="module")
+def steps(project: Path) -> Iterator[dict[str, StepRun]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("thresher.attempts._LONGEST_WAIT_S", 0.1)
+        found = run(project / "pipelines" / "limits.yml", lake=project / "lake", jobs=1)
+    yield {step.name: step for step in found.run.steps}
+
+
+KEPT = "; the notebook up to there is kept"
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        ("timeout", f"timeout: the step took longer than 2 s (timeout){KEPT}"),
+        ("cell_timeout", f"timeout: the cell took longer than 1.5 s (cell_timeout){KEPT}"),
+        ("shot", "killed: the kernel got SIGKILL from outside"),
+        ("segfault", "crashed: the kernel died (SIGSEGV)"),
+        ("wrong", "ValueError: no use"),
+    ],
+)
+def test_each_ending_has_words_of_its_own(steps: dict[str, StepRun], step: str, error: str) -> None:
+    assert (steps[step].status, steps[step].error, steps[step].attempts) == ("failed", error, 1)
+
+
+@pytest.mark.parametrize("step", ["memory", "child"])
+def test_a_step_over_its_memory_is_ended(steps: dict[str, StepRun], step: str) -> None:
+    error = steps[step].error or ""
+    assert error.startswith("out of memory: its processes held ")
+    assert error.endswith(f" MB, the step may hold 700 MB (memory){KEPT}")
+    assert (steps[step].peak_bytes or 0) > 700e6
+
+
+def test_only_what_passes_by_itself_is_tried_again(steps: dict[str, StepRun], project: Path) -> None:
+    assert (steps["shaky"].status, steps["shaky"].attempts) == ("succeeded", 3)
+    assert (project / "wrong-tries").read_text() == "x"
+
+
+def test_a_step_without_retries_is_given_up(steps: dict[str, StepRun]) -> None:
+    # It runs before `shaky` has left its traces, or after: as the order of names has it.
+    assert steps["given_up"].attempts == 1
+
+
+def test_the_notebook_up_to_the_limit_is_kept(steps: dict[str, StepRun], project: Path) -> None:
+    executed = json.loads((project / "lake" / steps["timeout"].executed).read_text())
+    texts = ["".join(output.get("text", "")) for cell in executed["cells"] for output in cell.get("outputs", ())]
+    assert texts[:2] == ["before\n", "begun\n"]
+    assert len(code_of(project / "lake" / steps["timeout"].executed)) == 3
+    assert not (project / "after").exists()
+
+
+def test_a_step_begins_again_when_its_fork_server_is_killed(project: Path) -> None:
+    found = run(project / "pipelines" / "server.yml", lake=project / "lake")
+    assert (found.run.status, found.run.steps[0].attempts) == ("succeeded", 2)
+
+
+@pytest.mark.parametrize(
+    ("setting", "error"),
+    [
+        ("timeout: 90", "timeout: found a whole number (90), expected text"),
+        ("timeout: soon", "timeout: found 'soon', expected a duration such as 90s, 30m, 2h or 1d"),
+        ("memory: 4 TB", "memory: found '4 TB', expected a size such as 800 MB or 4 GB"),
+        ("retries: 11", "retries: found 11, expected a number of times from 0 to 10"),
+        ("retrys: 1", "unknown key 'retrys'. Did you mean retries?"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_its_line(project: Path, setting: str, error: str) -> None:
+    file = project / "pipelines" / "wrong.yml"
+    file.write_text(f"name: wrong\nsteps:\n  a:\n    notebook: notebooks/slow.ipynb\n    {setting}\n")
+    with pytest.raises(ValueError, match="wrong.yml:5: ") as caught:
+        run(file, lake=project / "lake")
+    assert str(caught.value) == f"pipelines/wrong.yml:5: {error}"
