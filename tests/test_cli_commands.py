@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from click.testing import CliRunner, Result
 
-from thresher.cli import main
+from thresher.cli.main import main
 from thresher.lake import Lake
 from thresher.ledger import Ledger
 
@@ -42,7 +42,7 @@ def call(*arguments: str) -> Result:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    code = f"import sys, thresher.cli; print([name for name in {HEAVY} if name in sys.modules])"
+    code = f"import sys, thresher.cli.main; print([name for name in {HEAVY} if name in sys.modules])"
     path = str(Path(__file__).resolve().parent.parent / "lib")
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": path})
     assert (found.stdout, found.stderr) == ("[]\n", "")

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from click.testing import CliRunner, Result
 
-from thresher import cli
+from thresher.cli import main as cli
 from thresher.environments import current, entered
 from thresher.lake import Lake
 from thresher.ledger import Ledger

@@ -15,10 +15,10 @@ import pytest
 import sqlalchemy as sa
 
 import thresher
-from thresher import locks
 from thresher.errors import LockLost, RunLocked
 from thresher.ledger import Ledger, Run
 from thresher.places import lake_folder
+from thresher.running import locks
 
 ROOT = Path(thresher.__file__).parent.parent
 
@@ -78,7 +78,7 @@ def test_a_lake_is_the_same_by_all_its_paths(tmp_path: Path, monkeypatch: pytest
 HOLD = """\
 import os, sys, time
 from pathlib import Path
-from thresher import locks
+from thresher.running import locks
 from thresher.errors import RunLocked
 from thresher.ledger import Ledger
 lake = Path(sys.argv[1])

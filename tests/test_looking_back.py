@@ -10,14 +10,14 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
-from thresher import locks, retention
-from thresher.cli import main
+from thresher.cli.main import main
 from thresher.counts import Counts
 from thresher.datasets import state
 from thresher.errors import PipelineError
 from thresher.lake import Lake
 from thresher.ledger import Ledger
 from thresher.pipeline import load
+from thresher.running import locks, retention
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from thresher.errors import ParameterError, PipelineError, UsageError
-from thresher.notebook import parameters
+from thresher.parameters.notebook import parameters
 from thresher.pipeline import Pipeline, begun, load
 
 CELL = """\

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thresher.errors import ParameterError
-from thresher.notebook import Parameter, parameters
+from thresher.parameters.notebook import Parameter, parameters
 from thresher.pipeline import Pipeline, load
 
 ANYTHING = "a = None\nb = None\nc = None\nsource = None\ntarget = None"

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from thresher import portability
-from thresher.cli import main
+from thresher.cli.main import main
 from thresher.lake import Lake
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "05_fact.ipynb"

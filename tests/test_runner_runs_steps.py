@@ -12,10 +12,10 @@ import psutil
 import pytest
 from rich.console import Console
 
-from thresher import notebook_engine
 from thresher.counts import MIME, Counts
 from thresher.ledger import Ledger, StepRun
 from thresher.runner import RunResult, run
+from thresher.running import notebook_engine
 
 TRICKY = "quo\"te's ${x} {y}\ntwo lines\\ Übung 😀"
 COUNTS = """\

@@ -12,8 +12,8 @@ import nbformat
 import pytest
 
 from thresher.errors import SecretError
-from thresher.leaks import Secrets
-from thresher.secrets import find, secret
+from thresher.secrets.leaks import Secrets
+from thresher.secrets.store import find, secret
 
 VALUE = "hunter2"
 PARAMETERS = """\

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from thresher.ledger import StepRun
-from thresher.notebook import code_of
+from thresher.parameters.notebook import code_of
 from thresher.runner import run
 
 CELLS = {
@@ -62,7 +62,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def steps(project: Path) -> Iterator[dict[str, StepRun]]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("thresher.attempts._LONGEST_WAIT_S", 0.1)
+        patch.setattr("thresher.running.attempts._LONGEST_WAIT_S", 0.1)
         found = run(project / "pipelines" / "limits.yml", lake=project / "lake", jobs=1)
     yield {step.name: step for step in found.run.steps}
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from deltalake import DeltaTable, write_deltalake
 
 from thresher import xml
-from thresher.cli import main
+from thresher.cli.main import main
 from thresher.errors import DataError, DuplicateKeys, MissingColumns, UsageError
 
 DOCUMENTS = [

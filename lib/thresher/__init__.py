@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from thresher.frame import Frame
     from thresher.lake import Lake
     from thresher.landing import Landing, Sample
-    from thresher.parameter_types import Date
+    from thresher.parameters.types import Date
     from thresher.queries import query
-    from thresher.secrets import Secret, secret
+    from thresher.secrets.store import Secret, secret
 
 __version__ = "0.1.0"
 
 # Loaded when first used: the command line answers before pandas, pyarrow and DuckDB are in memory.
 _PLACES = {
     "Counts": ("thresher.counts", "Counts"),
-    "Date": ("thresher.parameter_types", "Date"),
+    "Date": ("thresher.parameters.types", "Date"),
     "Frame": ("thresher.frame", "Frame"),
     "Lake": ("thresher.lake", "Lake"),
     "Landing": ("thresher.landing", "Landing"),
     "Sample": ("thresher.landing", "Sample"),
-    "Secret": ("thresher.secrets", "Secret"),
+    "Secret": ("thresher.secrets.store", "Secret"),
     "dedupe": ("thresher.dedupe", None),
     "errors": ("thresher.errors", None),
     "flatten": ("thresher.flatten", None),
     "ingest": ("thresher.ingest", None),
     "plots": ("thresher.plots", None),
     "query": ("thresher.queries", "query"),
-    "secret": ("thresher.secrets", "secret"),
+    "secret": ("thresher.secrets.store", "secret"),
     "spark": ("thresher.engines.spark", "session"),
     "star": ("thresher.star", None),
     "xml": ("thresher.xml", None),

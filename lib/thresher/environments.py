@@ -44,8 +44,8 @@ class Environment:
     @property
     def ledger(self) -> str | None:
         """The database or file of the ledger, if one is named; opens a secret. Raises PipelineError, SecretError."""
-        from thresher.references import replace_secrets, secret_names
-        from thresher.secrets import find
+        from thresher.parameters.references import replace_secrets, secret_names
+        from thresher.secrets.store import find
 
         if "ledger" not in self.text.values:
             return None
@@ -108,7 +108,7 @@ def is_at_hand(lake: Path, name: str) -> bool:
 
 def filled_in(argument: "Argument", run: Mapping[str, str], name: str, *, may_be_secret: bool = False) -> Any:
     """A value of the file with its references replaced. Raises PipelineError with file and line."""
-    from thresher.references import fill
+    from thresher.parameters.references import fill
 
     try:
         filled = fill(argument.value, {}, run)

@@ -60,10 +60,10 @@ def documents(
 
     In: one row per document in `source`, identified by `key`. Out: in `target` one row per accepted document, the
     same columns with `column` replaced by a struct named `into`, plus `_key` (string) and `_rescued` (string: JSON of
-    what the schema does not know); for each entry of `tables` (XML table → dataset; None: all with columns or a
-    parent, by `default_tables`) one row per element, linked by `_key`, `_parent_key`, `_row_key` (see `xml.tables`); in `lineage`, if given, one
-    row per path. A row without a document stays, with a null struct. Refused documents go to the quarantine of
-    `target` with their bytes, refused values with their path and text.
+    what the schema does not know); for each entry of `tables` (XML table → dataset; None: all but a `document` without
+    columns, by `default_tables`) one row per element, linked by `_key`, `_parent_key`, `_row_key` (see `xml.tables`);
+    in `lineage`, if given, one row per path. A row without a document stays, with a null struct. Refused documents go
+    to the quarantine of `target` with their bytes, refused values with their path and text.
 
     The structure is learnt from all documents, and joined with what earlier loads knew (see `structures.known`) and
     with the types and arrays in `declare` (Spark DDL, or a .ddl file of the project), so that it never flips with the

@@ -14,7 +14,7 @@ from thresher.errors import StepFailed
 from thresher.frame import Frame
 from thresher.lake import Lake
 from thresher.ledger import Run
-from thresher.memory import PeakMemory
+from thresher.running.memory import PeakMemory
 from thresher.types import ddl, quoted
 
 SHOWN_DIFFERENCES = 5

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from thresher import environments, landing, overrides
-from thresher.arguments import LAKE_PARAMETER as LAKE_PARAMETER
-from thresher.arguments import StepArguments, arguments_of, open_secrets
 from thresher.datasets import parse_name
 from thresher.errors import ParameterError, PipelineError, UsageError
-from thresher.leaks import Secrets
-from thresher.notebook import Contract, read_contract
 from thresher.notices.recipients import Recipient, read_recipients
-from thresher.params import params_of, uses
+from thresher.parameters.arguments import LAKE_PARAMETER as LAKE_PARAMETER
+from thresher.parameters.arguments import StepArguments, arguments_of, open_secrets
+from thresher.parameters.notebook import Contract, read_contract
+from thresher.parameters.params import params_of, uses
+from thresher.parameters.references import RUN_ID, replace_run_id
 from thresher.pipeline_file import PipelineText, Problems, StepText, did_you_mean, read
 from thresher.places import check_readable, lake_folder
 from thresher.project import names_file, project_root, resolve
-from thresher.references import RUN_ID, replace_run_id
+from thresher.running.step_settings import Settings
 from thresher.schedules.schedule import Schedule, read_schedule
-from thresher.step_settings import Settings
+from thresher.secrets.leaks import Secrets
 
 TEXT_FILES = (".sql", ".ddl")  # a parameter that is text may be the path of such a file
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")

@@ -13,9 +13,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.scalarbool import ScalarBoolean
 
-from thresher import step_settings
 from thresher.errors import PipelineError, UsageError
-from thresher.step_settings import Settings
+from thresher.running import step_settings
+from thresher.running.step_settings import Settings
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")

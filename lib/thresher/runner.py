@@ -10,15 +10,16 @@ from typing import Any
 
 from rich.console import Console
 
-from thresher import environments, locks, selection
-from thresher.decisions import Decision, Decisions
+from thresher import environments
 from thresher.errors import LakeError, ThresherError, UsageError
 from thresher.kernels import servers
 from thresher.ledger import Ledger, Run
 from thresher.lineage.follower import Follower
 from thresher.pipeline import Pipeline, begun, check_engine, plan
 from thresher.places import check_writable, engine_name, lake_folder, site_folder
-from thresher.progress import Progress
+from thresher.running import locks, selection
+from thresher.running.decisions import Decision, Decisions
+from thresher.running.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ def run(
 
     `params` override the pipeline's; `date` is the day that the run is for, by default today's. A step is skipped when
     nothing has changed that its result depends on, unless `force`; `select` names the steps that count
-    (`thresher.selection`). A failing step does not stop the others: only the steps after it are `blocked`. When the
-    last run of the pipeline, with these params on this engine, did not succeed, this one continues it under its id,
-    unless other data came in meanwhile: then a new run begins, or, with `resume`, UsageError tells what came.
+    (`thresher.running.selection`). A failing step does not stop the others: only the steps after it are `blocked`.
+    When the last run of the pipeline, with these params on this engine, did not succeed, this one continues it under
+    its id, unless other data came in meanwhile: then a new run begins, or, with `resume`, UsageError tells what came.
 
     Reports are published when every step succeeded; the site's index is written by default to the folder `site` beside
     the lake. `jobs` is how many notebooks run at once, by default one per core. Progress goes to `console`; without one
@@ -196,7 +197,7 @@ def _execute(
 ) -> dict[str, str]:
     with servers.for_run() as (folder, env):
         # Only now: papermill takes a second to load, in which the server gets ready, too.
-        from thresher.execution import Execution
+        from thresher.running.execution import Execution
 
         execution = Execution(
             run_id,
@@ -228,7 +229,7 @@ def _skip_all(
 def _prune(pipeline: Pipeline, lake: Path, ledger: Ledger, console: Console | None) -> None:
     """Remove the runs that the pipeline does not keep; where that fails, this run is no worse for it."""
     if pipeline.keep_runs:
-        from thresher import retention
+        from thresher.running import retention
 
         try:
             retention.prune(ledger, lake, pipeline=pipeline.name, keep=pipeline.keep_runs)

@@ -32,7 +32,7 @@ from filelock import FileLock
 
 from thresher.engines import spark_setup as setup
 from thresher.errors import EngineUnavailable, UsageError
-from thresher.references import SECRET_VARIABLE
+from thresher.parameters.references import SECRET_VARIABLE
 
 _START_LIMIT_S = 180
 _STOP_LIMIT_S = 10

@@ -8,8 +8,8 @@ from textwrap import indent
 from typing import Any
 
 from thresher.errors import UsageError
+from thresher.parameters.references import RUN_ID
 from thresher.pipeline import LAKE_PARAMETER, Pipeline, Step
-from thresher.references import RUN_ID
 
 _MACROS = re.compile(r"(\{\{|\{%|\{#)")
 _FILE = '''\

@@ -8,7 +8,7 @@ from pathlib import Path
 from thresher import datasets
 from thresher.fingerprints import inputs
 from thresher.fingerprints.code import Code
-from thresher.notebook import code_of
+from thresher.parameters.notebook import code_of
 from thresher.pipeline import TEXT_FILES, Pipeline, Step
 from thresher.project import names_file, resolve
 

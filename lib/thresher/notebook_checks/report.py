@@ -7,7 +7,7 @@ from textwrap import indent
 
 from thresher.notebook_checks.checks import Cell, Checked
 from thresher.notebook_checks.comparison import Difference
-from thresher.progress import without_codes
+from thresher.running.progress import without_codes
 
 _MOST_LINES = 60  # of one output or traceback
 

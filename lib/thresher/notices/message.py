@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from thresher.ledger import Run, StepRun
-from thresher.progress import without_codes
+from thresher.running.progress import without_codes
 from thresher.templates import shown_duration
 
 _MAX_CHARACTERS = 4_000

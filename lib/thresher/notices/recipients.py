@@ -7,7 +7,7 @@ from typing import Any
 
 from thresher.errors import PipelineError
 from thresher.pipeline_file import Argument, Problems, did_you_mean, word_for
-from thresher.step_settings import duration
+from thresher.running.step_settings import duration
 
 FAILURE, RECOVERY, SLOW = EVENTS = ("failure", "recovery", "slow")
 _KEYS = ("to", "on", "slower_than")

@@ -17,9 +17,9 @@ from thresher.ledger import Ledger, Run, Utc
 from thresher.notices.message import Message, about_refusal, about_run
 from thresher.notices.recipients import FAILURE, RECOVERY, SLOW, Recipient, read_recipients
 from thresher.overrides import recipients
+from thresher.parameters.references import fill, replace_secrets, secret_names
 from thresher.pipeline_file import Problems, read
-from thresher.references import fill, replace_secrets, secret_names
-from thresher.secrets import find
+from thresher.secrets.store import find
 
 _BAD = ("failed", "interrupted")
 _GOOD = ("succeeded", "skipped")

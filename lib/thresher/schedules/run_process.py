@@ -30,7 +30,7 @@ def attempted(options: Sequence[str]) -> tuple[int, UsageError | None]:
     PUT_OFF where another run of the pipeline is at work.
     """
     try:
-        from thresher import cli
+        from thresher.cli import main as cli
 
         cli.run.main(list(options), standalone_mode=False)
     except RunLocked as error:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from thresher.cli_parts import Parameter, json_flag, lake_option, print_json, print_table, run_options
+from thresher.cli.parts import Parameter, json_flag, lake_option, print_json, print_table, run_options
 
 _lake = lake_option
 _engine = click.option("--engine", metavar="ENGINE", help="duckdb (default), spark or sc://host:port.")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from thresher.counts import Counts
-from thresher.leaks import Leak, Secrets
+from thresher.secrets.leaks import Leak, Secrets
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thresher.cli_parts import print_json, print_table
+from thresher.cli.parts import print_json, print_table
 
 if TYPE_CHECKING:
     from thresher.xml import Schema, Source

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NewType
 
-from thresher.references import secret_names
+from thresher.parameters.references import secret_names
 
 Date = NewType("Date", str)
 """The type of a notebook parameter that is a day, as ISO text: `2026-11-01`."""

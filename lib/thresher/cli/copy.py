@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 import click
 
-from thresher.cli_parts import environment_option
+from thresher.cli.parts import environment_option
 from thresher.errors import DatasetNotFound, UsageError
 
 

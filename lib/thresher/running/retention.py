@@ -67,9 +67,7 @@ def _remove(ledger: Ledger, lake: Path, runs: Sequence[Run]) -> None:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise LakeError(
-                f"run {run.id} was not removed: {error}. Check the owner of _runs in the lake."
-            ) from error
+            raise LakeError(f"run {run.id} was not removed: {error}. Check the owner of _runs in the lake.") from error
     # Last: what is left of a run when this is killed is then found again.
     ledger.forget_runs([run.id for run in runs])
 

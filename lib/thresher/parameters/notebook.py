@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thresher import parameter_types as types
 from thresher.errors import ParameterError
+from thresher.parameters import types
 
 
 @dataclass(frozen=True)

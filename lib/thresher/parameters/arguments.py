@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from thresher import references, secrets
 from thresher.errors import ParameterError
-from thresher.notebook import Contract, Parameter
-from thresher.params import Params, closest_choice, explained, typed
+from thresher.parameters import references
+from thresher.parameters.notebook import Contract, Parameter
+from thresher.parameters.params import Params, closest_choice, explained, typed
+from thresher.parameters.references import Filled, Unknown, only_reference
 from thresher.pipeline_file import Argument, Problems, StepText, did_you_mean, word_for
-from thresher.references import Filled, Unknown, only_reference
+from thresher.secrets import store as secrets
 
 LAKE_PARAMETER = "lake"
 

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from thresher.ledger import StepRun
-from thresher.outcomes import Failure
 from thresher.pipeline import Step
+from thresher.running.outcomes import Failure
 
 _STYLE = {
     "succeeded": "green",

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from thresher import references, secrets
 from thresher.errors import ParameterError, SecretError
-from thresher.notebook import Contract, Parameter
-from thresher.parameter_types import choices, is_secret_reference
+from thresher.parameters import references
+from thresher.parameters.notebook import Contract, Parameter
+from thresher.parameters.references import Filled, Unknown, only_reference
+from thresher.parameters.types import choices, is_secret_reference
 from thresher.pipeline_file import Argument, PipelineText, Problems, did_you_mean, parse_value, word_for
-from thresher.references import Filled, Unknown, only_reference
+from thresher.secrets import store as secrets
 
 _ELSE_KNOWN = ("run.date", "run.id", "run.pipeline", "env:NAME", "secret:NAME")
 
@@ -99,7 +100,7 @@ def params_of(
 def typed(text: str, parameters: Sequence[Parameter]) -> Any:
     """A text from outside as a value: itself where the type takes text, else read as YAML. Raises ValueError.
 
-    >>> from thresher.notebook import parameters
+    >>> from thresher.parameters.notebook import parameters
     >>> found = parameters("code: str\\nmonths: list[int]\\nsince: Date | None")
     >>> [typed(text, [found[name]]) for name, text in [("code", "001"), ("months", "[1, 2]"), ("since", "null")]]
     ['001', [1, 2], None]

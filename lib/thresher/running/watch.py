@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from thresher.kernels.kernel import Kernel
-from thresher.step_settings import Settings
+from thresher.running.step_settings import Settings
 
 _EVERY_S = 0.25
 _STUCK_S = 600.0  # without an output or a cell's end

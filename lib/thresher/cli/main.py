@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thresher.cli_copy import copy
-from thresher.cli_export import export
-from thresher.cli_notebooks import kernels, notebooks
-from thresher.cli_parts import Day, Parameter, environment_option, json_flag, lake_option, print_json, print_table
-from thresher.cli_pipeline_help import PipelineCommand
-from thresher.cli_runs import headline, run_as_dict, runs
-from thresher.cli_schedule import backfill, schedule
-from thresher.cli_secrets import secrets
-from thresher.cli_xml import xml
+from thresher.cli.copy import copy
+from thresher.cli.export import export
+from thresher.cli.notebooks import kernels, notebooks
+from thresher.cli.parts import Day, Parameter, environment_option, json_flag, lake_option, print_json, print_table
+from thresher.cli.pipeline_help import PipelineCommand
+from thresher.cli.runs import headline, run_as_dict, runs
+from thresher.cli.schedule import backfill, schedule
+from thresher.cli.secrets import secrets
+from thresher.cli.xml import xml
 from thresher.errors import ThresherError, UsageError
 
 if TYPE_CHECKING:
-    from thresher.decisions import Decision
     from thresher.lake import Lake
     from thresher.pipeline import Step
+    from thresher.running.decisions import Decision
 
 CANCELLED = 130
 
@@ -49,7 +49,10 @@ _date = click.option("--date", type=Day(), help="The day that the run is for, ${
 _lake = lake_option
 _engine = click.option("--engine", metavar="ENGINE", help="duckdb (default), spark or sc://host:port.")
 _select = click.option(
-    "--select", multiple=True, metavar="STEP", help="Only STEP; STEP+ with those after it, +STEP before it, state:failed."
+    "--select",
+    multiple=True,
+    metavar="STEP",
+    help="Only STEP; STEP+ and those after it, +STEP before it, state:failed.",
 )
 _force = click.option("--force", is_flag=True, help="Run the steps even if nothing changed.")
 _site = click.option("--site", metavar="DIR", help="The site's folder (default: site beside the lake).")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from thresher.cli_parts import Parameter, lake_option, run_options
+from thresher.cli.parts import Parameter, lake_option, run_options
 
 
 @click.group()

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from thresher.errors import SecretError
-from thresher.leaks import Secrets
+from thresher.secrets.leaks import Secrets
 
 _kept: dict[str, str] = {}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thresher.cli_parts import json_flag, print_json
+from thresher.cli.parts import json_flag, print_json
 from thresher.errors import UsageError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from thresher.references import SECRET_VARIABLE
+from thresher.parameters.references import SECRET_VARIABLE
 
 _SHORTEST = 4
 _SHORTEST_LINE = 16  # of a secret with many lines, as keys are, each such line is one too

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from thresher.errors import ThresherError
-from thresher.notebook import Contract, read_contract
-from thresher.parameter_types import kind_of, name_of
-from thresher.params import Use, uses
+from thresher.parameters.notebook import Contract, read_contract
+from thresher.parameters.params import Use, uses
+from thresher.parameters.types import kind_of, name_of
 from thresher.pipeline import find
 from thresher.pipeline_file import Argument, Problems, StepText, read
 from thresher.project import project_root

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thresher.cli_parts import json_flag, lake_option, print_json, print_table
+from thresher.cli.parts import json_flag, lake_option, print_json, print_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,8 +140,8 @@ def cancel(run_id: str, lake: str | None) -> None:
     """Stop a run, on whatever machine it is at work, and wait until it has ended."""
     import time
 
-    from thresher import locks
     from thresher.errors import TransientError, UsageError
+    from thresher.running import locks
 
     ledger, folder = _ledger(lake)
     run = _found(ledger, folder, run_id)
@@ -174,8 +174,8 @@ def prune(
 
     Never the newest run of a pipeline, a running one, or the last one in which a step succeeded.
     """
-    from thresher import retention
     from thresher.errors import UsageError
+    from thresher.running import retention
     from thresher.templates import shown_size
 
     if keep is None and older_than is None:
@@ -225,7 +225,7 @@ def _as_seen(ledger: "Ledger", found: "Sequence[Run]") -> "list[Run]":
     """Runs whose process is gone are not running, though nobody has noted it yet."""
     from dataclasses import replace
 
-    from thresher import locks
+    from thresher.running import locks
 
     going = locks.running(ledger) if any(run.status == "running" for run in found) else set()
     return [

@@ -23,7 +23,7 @@ class PipelineCommand(click.Command):
 
 
 def _write(pipeline: str, formatter: click.HelpFormatter) -> None:
-    from thresher.description import describe
+    from thresher.parameters.description import describe
 
     described = describe(pipeline)
     formatter.write_paragraph()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thresher.cli_parts import Parameter, json_flag, print_json, print_table
-from thresher.cli_xml_reading import Documents, schema_for, schema_of
-from thresher.cli_xml_result import as_text, blank, finish, note_unread, print_paths
+from thresher.cli.parts import Parameter, json_flag, print_json, print_table
+from thresher.cli.xml_reading import Documents, schema_for, schema_of
+from thresher.cli.xml_result import as_text, blank, finish, note_unread, print_paths
 from thresher.errors import UsageError
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def flatten(**given: Any) -> None:
     Documents and values that cannot be read are null, their errors in _errors. Exit code 1: not one document could be
     read, and nothing was written; or, with --strict, anything was refused.
     """
-    from thresher.cli_progress import PassProgress
+    from thresher.cli.progress import PassProgress
     from thresher.xml.conversion import flatten_file
     from thresher.xml.outputs import require_place
 
@@ -155,7 +155,7 @@ def tables(keys: Sequence[str], **given: Any) -> None:
     XML files are their own keys: --key is for others. Tables that an earlier run left in the folder are replaced, and
     removed where there are none of their names; _tables.json lists them. Other files stay. Exit codes as for flatten.
     """
-    from thresher.cli_progress import PassProgress
+    from thresher.cli.progress import PassProgress
     from thresher.xml.conversion import table_places, tables_file
 
     asked = _Conversion.of(given)

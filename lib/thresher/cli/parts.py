@@ -30,7 +30,7 @@ class Day(click.ParamType[date]):
     name = "yyyy-mm-dd"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        from thresher.parameter_types import is_date
+        from thresher.parameters.types import is_date
 
         if not is_date(value):
             self.fail(f"found {value!r}, expected a day as YYYY-MM-DD", param, ctx)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thresher.cli_xml_result import blank, note_unread
+from thresher.cli.xml_result import blank, note_unread
 from thresher.errors import DataError, MissingColumns, UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _value(name: str, text: str, default: object) -> Any:
 
 def schema_for(source: "Source", documents: Documents, schema_file: str | None, declare: str | None) -> "Schema":
     """The schema from a file, or else learnt from all documents; what is declared lies over it."""
-    from thresher.cli_progress import PassProgress
+    from thresher.cli.progress import PassProgress
     from thresher.xml import discover_batches
 
     if schema_file:

@@ -30,7 +30,7 @@ def secrets() -> None:
 @_name
 def set_(name: str) -> None:
     """Keep a secret; its value is asked for, or read from standard input."""
-    from thresher import secrets as kept
+    from thresher.secrets import store as kept
 
     is_terminal = sys.stdin.isatty()
     value = click.prompt(f"Value of {name}", hide_input=True, err=True) if is_terminal else sys.stdin.read()
@@ -42,8 +42,8 @@ def set_(name: str) -> None:
 @secrets.command("list")
 def list_() -> None:
     """The names of the secrets that are kept, and where; the keyring does not list its own."""
-    from thresher import secrets as kept
-    from thresher.references import SECRET_VARIABLE
+    from thresher.parameters.references import SECRET_VARIABLE
+    from thresher.secrets import store as kept
 
     places = {name: str(kept.secrets_file()) for name in kept.stored()}
     # The environment is looked at first.
@@ -59,9 +59,9 @@ def list_() -> None:
 @_name
 def delete(name: str) -> None:
     """Forget a secret that is kept in the file."""
-    from thresher import secrets as kept
     from thresher.errors import SecretError
     from thresher.pipeline_file import did_you_mean
+    from thresher.secrets import store as kept
 
     def drop(found: dict[str, str]) -> None:
         if name not in found:

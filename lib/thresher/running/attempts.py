@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from thresher.kernels.kernel import Kernel
-from thresher.notebook_engine import execute
-from thresher.outcomes import Executed
 from thresher.pipeline import LAKE_PARAMETER, Pipeline, Step
-from thresher.watch import Watch, out_of_memory_kills
+from thresher.running.notebook_engine import execute
+from thresher.running.outcomes import Executed
+from thresher.running.watch import Watch, out_of_memory_kills
 
 # What a notebook's error is called when a network, a server or another writer was in the way. Every other error would
 # come again. A notebook may raise `thresher.errors.TransientError` for its own.

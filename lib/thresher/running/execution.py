@@ -6,12 +6,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from thresher.attempts import Attempts, Outcome
-from thresher.decisions import Decision, Decisions
 from thresher.ledger import Ledger
-from thresher.memory import Room
 from thresher.pipeline import Pipeline, Step
-from thresher.progress import Progress, without_codes
+from thresher.running.attempts import Attempts, Outcome
+from thresher.running.decisions import Decision, Decisions
+from thresher.running.memory import Room
+from thresher.running.progress import Progress, without_codes
 
 GOOD = ("succeeded", "skipped")
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NewType
 
 from thresher.errors import SecretError
-from thresher.opened_secrets import keep_in
-from thresher.references import SECRET_VARIABLE, replace_secrets, secret_names
+from thresher.parameters.references import SECRET_VARIABLE, replace_secrets, secret_names
+from thresher.secrets.opened import keep_in
 
 Secret = NewType("Secret", str)
 """The type of a notebook parameter that refers to a secret: `"${secret:NAME}"`, to be opened by `th.secret`."""

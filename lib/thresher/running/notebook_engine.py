@@ -17,9 +17,9 @@ from papermill.exceptions import PapermillExecutionError
 from thresher.counts import MIME, Counts
 from thresher.errors import DataError
 from thresher.kernels.kernel import Kernel
-from thresher.leaks import Leak, Secrets
-from thresher.outcomes import Executed, Failure, guarded
-from thresher.watch import Watch
+from thresher.running.outcomes import Executed, Failure, guarded
+from thresher.running.watch import Watch
+from thresher.secrets.leaks import Leak, Secrets
 
 SAVE_EVERY_S = 30
 START_TIMEOUT_S = 120
@@ -28,7 +28,7 @@ _ENGINE = "thresher"
 
 # Its two warnings (unknown parameter, no parameters cell) are errors here, and raised before.
 logging.getLogger("papermill").setLevel(logging.CRITICAL)
-_log = logging.getLogger("thresher.notebook_engine")
+_log = logging.getLogger("thresher.running.notebook_engine")
 _log.addHandler(logging.NullHandler())
 _log.propagate = False
 

@@ -1,0 +1,1 @@
+"""What notebooks ask for and pipelines give: types, values, references, and the help about them."""
