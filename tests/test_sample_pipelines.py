@@ -186,8 +186,8 @@ def test_a_run_that_was_killed_is_made_good_by_the_next(project, lake, tmp_path)
             "raw.courses",
         )
     ]
-    statuses = [run.status for run in Ledger.of_lake(tmp_path / "lake").runs()]
-    assert statuses == ["succeeded", "interrupted", "interrupted", "interrupted"]
+    [run] = Ledger.of_lake(tmp_path / "lake").runs()  # each went on where the one before was killed
+    assert run.status == "succeeded"
 
 
 def test_data_is_text_on_every_page(project):

@@ -14,7 +14,10 @@ from thresher.runner import run
 CELLS = {
     "slow": ["print('before')", "import time\nprint('begun', flush=True)\ntime.sleep(30)", "open('after', 'w')"],
     "greedy": ["held = [b'x' * 50_000_000 for _ in range(40)]\nimport time\ntime.sleep(30)"],
-    "child": ["import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'x = b\"x\" * 900_000_000; input()'])"],
+    "child": [
+        "import subprocess, sys\ncode = 'import time; held = b\"x\" * 900_000_000; time.sleep(30)'\n"
+        "subprocess.run([sys.executable, '-c', code])"
+    ],
     "shot": ["import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"],
     "segfault": ["import ctypes\nctypes.string_at(0)"],
     "shaky": [
@@ -31,7 +34,7 @@ PIPELINE = """\
 name: limits
 defaults: {retries: 2}
 steps:
-  timeout: {notebook: notebooks/slow.ipynb, timeout: 2s}
+  timeout: {notebook: notebooks/slow.ipynb, timeout: 6s}
   cell_timeout: {notebook: notebooks/slow.ipynb, cell_timeout: 1.5s}
   memory: {notebook: notebooks/greedy.ipynb, memory: 700 MB}
   child: {notebook: notebooks/child.ipynb, memory: 700 MB}
@@ -73,7 +76,7 @@ KEPT = "; the notebook up to there is kept"
 @pytest.mark.parametrize(
     ("step", "error"),
     [
-        ("timeout", f"timeout: the step took longer than 2 s (timeout){KEPT}"),
+        ("timeout", f"timeout: the step took longer than 6 s (timeout){KEPT}"),
         ("cell_timeout", f"timeout: the cell took longer than 1.5 s (cell_timeout){KEPT}"),
         ("shot", "killed: the kernel got SIGKILL from outside"),
         ("segfault", "crashed: the kernel died (SIGSEGV)"),

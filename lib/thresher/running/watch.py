@@ -27,7 +27,8 @@ class Watch:
         self.notice = notice
         self.peak_bytes = 0
         self.verdict = ""
-        self._began = self._cell_began = self._moved = time.monotonic()
+        self._began = self._moved = time.monotonic()
+        self._cell_began: float | None = None  # the kernel's start is no cell's
         self._is_stuck = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
@@ -76,7 +77,7 @@ class Watch:
             ("timeout", self.settings.timeout, self._began),
             ("cell_timeout", self.settings.cell_timeout, self._cell_began),
         ):
-            if limit is not None and now - since > limit:
+            if limit is not None and since is not None and now - since > limit:
                 what = "the step" if name == "timeout" else "the cell"
                 return f"timeout: {what} took longer than {limit:g} s ({name})"
         return ""
