@@ -141,3 +141,48 @@ def test_what_was_found_is_remembered_until_a_file_changes(project: Path) -> Non
     taxes.write_text(taxes.read_text().replace("1 + rate", "3 + rate"))
     again = Code(project).used_by(NET)
     assert [file for file in found if found[file] != again[file]] == ["lib/shop/taxes.py"]
+
+
+@pytest.mark.parametrize(
+    ("files", "cells"),
+    [
+        ({}, ["%matplotlib inline\nfrom h import f", "f()"]),
+        ({}, ["from h import f\n!ls", "f()"]),
+        ({}, ["from h import *", "f()"]),
+        (
+            {"lib/pk/__init__.py": "from .inner import *\n", "lib/pk/inner.py": "from h import f\n"},
+            ["import pk", "pk.f()"],
+        ),
+        ({"lib/star.py": "from h import *\n\ndef g():\n    return f()\n"}, ["from star import g", "g()"]),
+        ({"lib/space/mod.py": "from h import f\n"}, ["from space.mod import f", "f()"]),
+        ({}, ["try:\n    import h\nexcept ImportError:\n    h = None", "h.f()"]),
+        ({}, ["from functools import partial\nfrom h import f", "f = partial(f)"]),
+        ({"lib/other.py": "def f():\n    return 5\n"}, ["from h import f", "f()", "from other import f", "f()"]),
+        ({}, ["import h\nm = h", "m.f()"]),
+        ({}, ["import importlib", "importlib.import_module('h').f()"]),
+        ({"lib/base.py": "class Base:\n    pass\n"}, ["import h"]),
+        ({"lib/deco.py": "def entry(name):\n    return lambda function: function\n"}, ["import marked"]),
+    ],
+    ids=["a magic beside it", "a command beside it", "all names", "all names of a package", "all names in a module"]
+    + [
+        "a folder without __init__",
+        "in a try",
+        "bound anew",
+        "two of one name",
+        "a module as a value",
+        "by import_module",
+    ]
+    + ["a class that its base may note", "a decorator of the project that is called as a quiet one"],
+)
+def test_ordinary_ways_to_use_a_module_are_seen(project: Path, files: dict[str, str], cells: list[str]) -> None:
+    write(project, "lib/h.py", "from base import Base\n\ndef f():\n    return 1\n\nclass Plug(Base):\n    number = 1\n")
+    write(project, "lib/base.py", "class Base:\n    pass")
+    write(project, "lib/marked.py", "from deco import entry\n\n@entry('x')\ndef f():\n    return 1\n")
+    for name, text in files.items():
+        write(project, name, text)
+    if cells == ["import marked"]:
+        assert changed(project, cells, "lib/marked.py", "return 1", "return 2") == ["lib/marked.py"]
+    elif cells == ["import h"]:
+        assert changed(project, cells, "lib/h.py", "number = 1", "number = 2") == ["lib/h.py"]
+    else:
+        assert changed(project, cells, "lib/h.py", "return 1", "return 2") == ["lib/h.py"]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 from thresher.ledger import StepRun
@@ -134,3 +135,16 @@ def test_a_wrong_setting_is_refused_with_its_line(project: Path, setting: str, e
     with pytest.raises(ValueError, match="wrong.yml:5: ") as caught:
         run(file, lake=project / "lake")
     assert str(caught.value) == f"pipelines/wrong.yml:5: {error}"
+
+
+def test_what_a_step_started_ends_with_it(project: Path) -> None:
+    cell = (
+        "import subprocess\nleft = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        "open('left', 'w').write(str(left.pid))"
+    )
+    cells = [nbformat.v4.new_code_cell("", metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell(cell)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), project / "notebooks" / "leaves.ipynb")
+    file = project / "pipelines" / "leaves.yml"
+    file.write_text("name: leaves\nsteps:\n  a: {notebook: notebooks/leaves.ipynb}\n")
+    assert run(file, lake=project / "lake").run.status == "succeeded"
+    assert not psutil.pid_exists(int((project / "left").read_text()))

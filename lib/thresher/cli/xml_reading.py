@@ -102,7 +102,8 @@ def _nothing_learnt(source: "Source", documents: Documents) -> DataError:
     for batch in source.batches():
         rows = batch.column(source.column).drop_null()[:100]
         errors = parse(rows, Schema.from_ddl("_ string"), documents.options()).errors.to_pylist()
-        unread += [f"{error['rule']}: {error['reason']}: {error['snippet']!r}" for error in errors[:3]]
+        told = ([e["rule"], e["reason"], e["snippet"] and repr(e["snippet"])] for e in errors[:3])
+        unread += dict.fromkeys(": ".join(filter(None, each)) for each in told)
         if errors:
             break
     if not unread:

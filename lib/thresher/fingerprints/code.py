@@ -8,6 +8,7 @@ import ast
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -23,7 +24,13 @@ from thresher.files import replace
 from thresher.fingerprints import definitions
 from thresher.fingerprints.definitions import BODY, Definition, Module
 
+_MAGIC = re.compile(r"^([ \t]*)[%!?].*$", re.M)
+_IMPORT = re.compile(
+    r"^[ \t]*((?:import|from)[ \t]+[\w.]+(?:[ \t]+import[ \t]+[\w, ]+|[ \t]+as[ \t]+\w+)?)[ \t]*$", re.M
+)
 _PACKAGE = Path(__file__).parent.parent
+_FORM = 2  # of what is remembered
+_DEPTH = 20  # of names that stand for names
 _MOST = 1000  # notebooks, or modules, that are remembered
 _Node = tuple[str, str]  # a module's name and the name of a definition in it
 
@@ -34,7 +41,8 @@ class Code:
     def __init__(self, project: Path) -> None:
         self.project = project
         inside = [Path(entry) for entry in sys.path if entry and Path(entry).is_relative_to(project)]
-        places = [project, project / "lib", project / "src", *(each for each in inside if ".venv" not in each.parts)]
+        places = [project, *(project / name for name in ("lib", "src", "notebooks"))]
+        places += [each for each in inside if ".venv" not in each.parts]
         self._places = list(dict.fromkeys(places))
         self._answers = _Remembered("answers")
         self._read = _Remembered("modules")
@@ -75,6 +83,7 @@ class Code:
         """All definitions that these cells lead to."""
         module = _one_module(sources)
         todo: list[_Node] = [(name, BODY) for name in module.imports]
+        todo += (node for name in module.stars for node in self._whole(name))
         for definition in module.definitions.values():
             todo += (node for use in definition.uses for node in self._resolved(use, module))
         found: set[_Node] = set()
@@ -111,39 +120,66 @@ class Code:
         else:
             yield from ((parent, BODY) for parent in _parents(name))
             yield from ((imported, BODY) for imported in module.imports)
+            for star in module.stars:
+                yield from self._whole(star)
             if module.is_dynamic and name != "thresher":  # which names for type checkers what it imports by name
-                yield from ((name, each) for each in module.definitions)
-                yield from ((each, BODY) for each in self._siblings(name))
+                for each in (name, *self._siblings(name)):
+                    yield from self._whole(each)
         for use in module.definitions.get(definition, Definition("")).uses:
             yield from self._resolved(use, module, name)
 
     def _resolved(self, use: str, module: Module, name: str = "") -> Iterator[_Node]:
-        """What a dotted name stands for in a module."""
+        """What a dotted name may stand for in a module."""
+        if use.startswith("!"):
+            yield from ((node, BODY) for node, _ in self._target(use[1:]))
+            return
         if use.startswith("="):
             yield from self._target(use[1:])
             return
         first, _, rest = use.partition(".")
         if first in module.definitions:
             yield name, first
-        elif first in module.names:
-            target = module.names[first]
-            # `import a.b` binds `a`; `from a import b` may bind a module.
+        # `import a.b` binds `a`; `from a import b` may bind a module.
+        for target in module.names.get(first, ()):
             yield from self._target(f"{target}.{rest}" if rest else target)
+        if first not in module.definitions and first not in module.names:
+            for star in module.stars:
+                yield from self._target(f"{star}.{use}", is_sure=False)
 
-    def _target(self, target: str, depth: int = 0) -> Iterator[_Node]:
-        """The definition that `module:attribute.rest` or `module.attribute.rest` names, if it is in a known module."""
+    def _target(self, target: str, depth: int = 0, *, is_sure: bool = True) -> Iterator[_Node]:
+        """The definition that `module:attribute.rest` or `module.attribute.rest` names, if it is in a known module.
+
+        A module that is used as a value counts as a whole; so does one of which a name is used for sure that is not
+        found in it.
+        """
         parts = [part for part in target.replace(":", ".").split(".") if part]
         name = ""
-        while parts and self._file(f"{name}.{parts[0]}" if name else parts[0]):
+        while parts and self._is_there(f"{name}.{parts[0]}" if name else parts[0]):
             name = f"{name}.{parts.pop(0)}" if name else parts.pop(0)
         module = self._module(name)
         if module is None:
             return
         yield name, BODY
-        if parts and parts[0] in module.definitions:
-            yield name, parts[0]
-        elif parts and parts[0] in module.names and depth < 20:
-            yield from self._target(".".join([module.names[parts[0]], *parts[1:]]), depth + 1)
+        if not parts:
+            # Thresher's modules are not handed about: where one's name stands alone, it is a variable of that name.
+            if not name.startswith("thresher"):
+                yield from self._whole(name)
+        elif parts[0] in module.definitions or parts[0] in module.names:
+            if parts[0] in module.definitions:
+                yield name, parts[0]
+            for each in module.names.get(parts[0], ()) if depth < _DEPTH else ():
+                yield from self._target(".".join([each, *parts[1:]]), depth + 1)
+        else:
+            for star in module.stars if depth < _DEPTH else ():
+                yield from self._target(".".join([star, *parts]), depth + 1, is_sure=False)
+            if is_sure and name != "thresher":
+                yield from self._whole(name)
+
+    def _whole(self, name: str) -> Iterator[_Node]:
+        """All definitions of a module."""
+        module = self._module(name)
+        if module:
+            yield from ((name, each) for each in (BODY, *module.definitions))
 
     def _siblings(self, name: str) -> Iterator[str]:
         file = self._file(name)
@@ -172,6 +208,11 @@ class Code:
         self._read.put(str(file), {"stamp": stamp, "module": asdict(module)})
         return module
 
+    def _is_there(self, name: str) -> bool:
+        """Whether a module is known, or a folder without code of its own that holds modules."""
+        parts = name.split(".")
+        return bool(self._file(name)) or any(place.joinpath(*parts).is_dir() for place in self._places)
+
     def _file(self, name: str) -> Path | None:
         """The file of a module in the project or in Thresher; None for all others."""
         if name not in self._files:
@@ -196,7 +237,7 @@ class _Remembered:
 
     def __init__(self, name: str) -> None:
         version = f"{__version__}-{sys.version_info[0]}.{sys.version_info[1]}"
-        self._path = user_cache_path("thresher") / f"code-{name}-{version}.json"
+        self._path = user_cache_path("thresher") / f"code-{name}-{version}-{_FORM}.json"
         self._is_changed = False
 
     @cached_property
@@ -232,14 +273,15 @@ def _hash(text: str) -> str:
 
 
 def _one_module(sources: Sequence[str]) -> Module:
-    """The cells of a notebook, which share their names, as one module; without those that are no Python."""
+    """The cells of a notebook, which share their names, as one module; of what is no Python, the imports alone."""
     good = []
     for source in sources:
+        plain = _MAGIC.sub(r"\1pass", source)
         try:
-            ast.parse(source)
-            good.append(source)
-        except SyntaxError:  # the run will say so
-            continue
+            ast.parse(plain)
+            good.append(plain)
+        except SyntaxError:
+            good += (match[1] for match in _IMPORT.finditer(source))
     return definitions.read("\n".join(good))
 
 

@@ -11,8 +11,14 @@ from dataclasses import dataclass, field
 BODY = "<body>"  # the definition that stands for what a module does when it is imported
 # Decorators that only change the definition below them. Others may enter it in a table, which is work at import.
 _QUIET = frozenset(
-    {"abstractmethod", "cache", "cached_property", "classmethod", "contextmanager", "dataclass", "final", "lru_cache"}
-    | {"overload", "property", "runtime_checkable", "staticmethod", "total_ordering", "wraps", "compiled", "entry"}
+    {"abstractmethod", "cache", "cached_property", "contextmanager", "dataclass", "final", "lru_cache", "overload"}
+    | {"runtime_checkable", "total_ordering", "wraps", "compiled", "entry", "inlined"}
+)
+_QUIET_MODULES = ("abc", "contextlib", "dataclasses", "functools", "thresher.compiled", "typing")
+_BUILTIN = frozenset({"classmethod", "property", "staticmethod"})
+# A class below any other may be entered in a table by its base's __init_subclass__.
+_QUIET_BASES = frozenset(
+    {"ABC", "Enum", "Generic", "IntEnum", "NamedTuple", "Protocol", "StrEnum", "TypedDict", "object"}
 )
 _DYNAMIC = frozenset({"__import__", "eval", "exec", "import_module", "run_module", "run_path"})
 
@@ -29,13 +35,15 @@ class Definition:
 class Module:
     """What a file defines, and what its names stand for.
 
-    `names` maps a name that was imported to what it stands for: `module` or `module:attribute`. `imports` are the
-    modules that are run when this one is. `is_dynamic` tells that it imports by names that only a run would know.
+    `names` maps a name that was imported to what it may stand for: `module` or `module:attribute`. `imports` are the
+    modules that are run when this one is, `stars` those of which it takes all names. `is_dynamic` tells that it
+    imports by names that only a run would know.
     """
 
     definitions: dict[str, Definition] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, list[str]] = field(default_factory=dict)
     imports: list[str] = field(default_factory=list)
+    stars: list[str] = field(default_factory=list)
     is_dynamic: bool = False
 
 
@@ -44,35 +52,58 @@ def read(source: str, package: str = "") -> Module:
 
     >>> module = read("import math as m\\ndef area(r):\\n    return m.pi * square(r)\\ndef square(x): return x * x")
     >>> module.definitions["area"].uses, module.names
-    (['m.pi', 'square', 'r'], {'m': 'math'})
+    (['m.pi', 'square', 'r'], {'m': ['math']})
     """
     tree = ast.parse(source)
     module = Module()
     body: list[ast.stmt] = []
     for statement in _statements(tree.body, module, package):
         names = _defined(statement)
-        if names:
-            for name in names:
-                _add(module, name, [statement], package)
-        if not names or _has_effect(statement):
+        for name in names:
+            _add(module, name, [statement], package)
+        if not names or _has_effect(statement, module):
             body.append(statement)
     _add(module, BODY, body, package)
     return module
 
 
 def _statements(body: Sequence[ast.stmt], module: Module, package: str) -> Iterator[ast.stmt]:
-    """The statements of a module, without its imports, which are noted."""
+    """The statements of a module without its imports, which are noted, as are those in `try`, `if` and `with`."""
     for statement in body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
-            module.names |= _imported(statement, package)
-            module.imports += _modules(statement, package)
-            module.is_dynamic |= any(name.name == "*" for name in statement.names)
-        elif isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.dump(statement.test):
+            _note_import(statement, module, package)
+            continue
+        if isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.dump(statement.test):
             for each in statement.body:
                 if isinstance(each, ast.Import | ast.ImportFrom):
-                    module.names |= _imported(each, package)
+                    _note_names(each, module, package)
+            continue
+        for each in _below(statement):
+            _note_import(each, module, package)
+        yield statement
+
+
+def _below(statement: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """The imports that run with a statement: not those inside a function or class that it defines."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return
+    for child in ast.iter_child_nodes(statement):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child
         else:
-            yield statement
+            yield from _below(child)
+
+
+def _note_import(statement: ast.Import | ast.ImportFrom, module: Module, package: str) -> None:
+    _note_names(statement, module, package)
+    module.imports += _modules(statement, package)
+    if isinstance(statement, ast.ImportFrom) and any(name.name == "*" for name in statement.names):
+        module.stars.append(_origin(statement, package))
+
+
+def _note_names(statement: ast.Import | ast.ImportFrom, module: Module, package: str) -> None:
+    for name, target in _imported(statement, package).items():
+        module.names.setdefault(name, []).append(target)
 
 
 def _add(module: Module, name: str, statements: Sequence[ast.stmt], package: str) -> None:
@@ -86,12 +117,14 @@ def _add(module: Module, name: str, statements: Sequence[ast.stmt], package: str
             if isinstance(node, ast.Import | ast.ImportFrom):
                 local |= _imported(node, package)
             module.is_dynamic |= _is_dynamic(node)
+            if isinstance(node, ast.Call) and _last_name(node) in _DYNAMIC and _is_constant_call(node):
+                uses[f"={node.args[0].value}"] = None  # type: ignore[attr-defined]
         for dotted in _dotted_names(nodes):
             first, _, rest = dotted.partition(".")
             target = local.get(first)
             # What a function imports for itself is named in full, with a colon where the module ends.
             uses[dotted if target is None else f"={target}{'.' if rest else ''}{rest}"] = None
-        uses |= dict.fromkeys(f"={target}" for target in local.values())
+        uses |= dict.fromkeys(f"!{target}" for target in local.values())  # run, whatever is used of them
     before = module.definitions.get(name)
     if before:  # defined in several ways, one of which holds
         code.update(before.hash.encode())
@@ -104,18 +137,47 @@ def _defined(statement: ast.stmt) -> list[str]:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             return [name]
         case ast.Assign(targets=targets):
-            return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+            return [name for target in targets for name in _bound(target)]
         case ast.AnnAssign(target=ast.Name(id=name)) | ast.AugAssign(target=ast.Name(id=name)):
             return [name]
     return []
 
 
-def _has_effect(statement: ast.stmt) -> bool:
+def _bound(target: ast.expr) -> list[str]:
+    """The names that an assignment binds: not those of which it changes an item or an attribute."""
+    match target:
+        case ast.Name(id=name):
+            return [name]
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            return [name for part in parts for name in _bound(part)]
+        case ast.Starred(value=value):
+            return _bound(value)
+    return []
+
+
+def _has_effect(statement: ast.stmt, module: Module) -> bool:
     """Whether a definition may do more, when the module is imported, than define its name."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        names = [_last_name(decorator) for decorator in statement.decorator_list]
-        return any(name not in _QUIET for name in names)
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        return any(not _is_quiet(each, module) for each in statement.decorator_list)
+    if isinstance(statement, ast.ClassDef):
+        bases = [_last_name(base.value if isinstance(base, ast.Subscript) else base) for base in statement.bases]
+        plain = all(name in _QUIET_BASES or name.endswith(("Error", "Exception", "Warning")) for name in bases)
+        return not plain or bool(statement.keywords) or any(not _is_quiet(x, module) for x in statement.decorator_list)
+    if isinstance(statement, ast.Assign):
+        return any(isinstance(node, ast.Subscript | ast.Attribute) for node in statement.targets)
     return False
+
+
+def _is_quiet(decorator: ast.expr, module: Module) -> bool:
+    """Whether a decorator is one of Python's own, or Thresher's, that only changes what stands below it."""
+    name = _last_name(decorator)
+    if name in ("getter", "setter", "deleter"):
+        return True
+    first = next(_dotted_names(list(ast.walk(decorator))), "").partition(".")[0]
+    targets = module.names.get(first)
+    if targets is None:
+        return name in _BUILTIN and name not in module.definitions
+    return name in _QUIET and all(target.partition(":")[0].startswith(_QUIET_MODULES) for target in targets)
 
 
 def _last_name(node: ast.expr) -> str:

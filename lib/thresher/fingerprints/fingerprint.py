@@ -2,10 +2,11 @@
 
 import json
 import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from thresher import datasets
+from thresher import datasets, environments
 from thresher.fingerprints import inputs
 from thresher.fingerprints.code import Code
 from thresher.parameters.notebook import code_of
@@ -14,6 +15,8 @@ from thresher.project import names_file, resolve
 
 _DATASET, _LANDING, _PARAMETER, _FILE = "dataset ", "landing ", "parameter ", "file "
 _NOTEBOOK, _ENGINE, _PYTHON = "the code of ", "the engine", "Python"
+
+_RUN = re.compile(r"^[ \t]*%run[ \t]+(?:-\w[ \t]+)*([^\s'\"]+)", re.M)
 
 Fingerprint = Mapping[str, str]
 
@@ -31,6 +34,11 @@ def of_step(step: Step, pipeline: Pipeline, lake: Path, engine: str, code: Code)
         for text in inputs.texts(value):
             if any(names_file(text, suffix) for suffix in TEXT_FILES):
                 parts[f"{_FILE}{text}"] = inputs.text(resolve(text.strip(), pipeline.project))
+    environment = environments.current()
+    for name, value in (environment.variables if environment else {}).items():
+        parts[f"variable {name}"] = inputs.content(value)
+    for file in dict.fromkeys(match[1] for cell in cells for match in _RUN.finditer(cell)):
+        parts[f"{_FILE}{file}"] = inputs.text(resolve(file, pipeline.project))
     for source in step.landing:
         parts[f"{_LANDING}{source}"] = inputs.landed(source, pipeline.project)
     return parts | {f"{_DATASET}{name}": datasets.state(lake, name) for name in step.reads}
@@ -77,7 +85,9 @@ def changes(before: Fingerprint, now: Fingerprint) -> list[str]:
 def _described(part: str, before: str | None, now: str | None) -> str:
     shown = part.removeprefix(_FILE)
     if part.startswith(_DATASET):
-        return f"{part.removeprefix(_DATASET)} is {datasets.version(now or '')}, was {datasets.version(before or '')}"
+        versions = [datasets.version(state or "") for state in (now, before)]
+        name = part.removeprefix(_DATASET)
+        return f"{name} was made anew" if len(set(versions)) == 1 else f"{name} is {versions[0]}, was {versions[1]}"
     if part.startswith(_LANDING):
         counts = [(state or "0 files").partition(":")[0] for state in (before, now)]
         return f"{shown} changed ({counts[1]}{'' if counts[0] == counts[1] else f', before {counts[0]}'})"

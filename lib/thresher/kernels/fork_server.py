@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from thresher.kernels import messages
-from thresher.kernels.forked_kernel import Request, become_kernel
+from thresher.kernels.forked_kernel import Request, adopt_orphans, become_kernel
 
 FIRST = (
     "ipykernel.kernelapp",
@@ -192,6 +192,7 @@ class _Server:
         _, status = os.waitpid(child.pid, 0)
         with suppress(ProcessLookupError):  # what the notebook started and left
             os.killpg(child.pid, signal.SIGKILL)
+        self._end_orphans(child)
         with suppress(KeyError):
             self.selector.unregister(child.client)
         self.selector.unregister(child.ending)
@@ -200,6 +201,15 @@ class _Server:
         os.close(child.ending)
         self.children.discard(child)
         self.used_at = time.monotonic()
+
+    def _end_orphans(self, ended: _Child) -> None:
+        """Kill what a kernel left in sessions of its own: its processes are this one's children now."""
+        kernels = {child.pid for child in self.children} - {ended.pid}
+        while orphans := set(_children()) - kernels:
+            for pid in orphans:
+                with suppress(ProcessLookupError, ChildProcessError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
 
     def _end(self) -> None:
         """The owner is gone: so are the kernels."""
@@ -228,6 +238,7 @@ def main() -> None:
     if owner == "-" and os.fork():
         os._exit(0)  # who started it may end long before it does, or would have to wait for its end
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, who decides what becomes of the kernels
+    adopt_orphans()
     server = _Server(
         socket.socket(fileno=int(listening)),
         None if owner == "-" else int(owner),
@@ -247,6 +258,10 @@ def _is_own(client: socket.socket) -> bool:
 def _tell(client: socket.socket, message: dict[str, Any]) -> None:
     with suppress(OSError):  # it is gone, and will be noticed as such
         messages.send(client, message)
+
+
+def _children() -> list[int]:
+    return list(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
 
 
 def _threads() -> list[str]:

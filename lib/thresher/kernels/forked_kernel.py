@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,15 @@ def die_with(parent: int) -> None:
             os._exit(1)
 
 
+def adopt_orphans() -> None:
+    """Become the parent of all that descend from this process and lose their parents, so that they can be ended."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
 def become_kernel(request: Request) -> None:
     """Take leave of the server's state and serve as a kernel until told to stop."""
     die_with(request.parent)
+    adopt_orphans()
     if os.getpgid(0) != os.getpid():
         os.setpgid(0, 0)
     _take_outputs(request)

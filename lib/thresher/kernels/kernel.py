@@ -12,6 +12,7 @@ from typing import cast
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop, run_sync
+from zmq import ZMQError
 
 from thresher.kernels.client import Client
 from thresher.kernels.provisioner import NAME
@@ -79,7 +80,9 @@ class Kernel:
     def close(self) -> None:
         """Let the process end by itself, else kill it; return when it has ended. Nothing to do before the start."""
         if self._process:
-            run_sync(self.manager.request_shutdown)()
+            # One that was killed while it started leaves a manager that cannot ask any more.
+            with suppress(ZMQError, OSError):
+                run_sync(self.manager.request_shutdown)()
             with suppress(TimeoutExpired):
                 self._process.wait(_END_S)  # Jupyter looks every tenth of a second, which is longer than it takes
             run_sync(self.manager.shutdown_kernel)(now=True)

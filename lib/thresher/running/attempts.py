@@ -17,7 +17,7 @@ from thresher.running.watch import Watch, out_of_memory_kills
 TRANSIENT = frozenset(
     {
         *("BrokenPipeError", "ConnectTimeout", "ConnectionAbortedError", "ConnectionError", "ConnectionRefusedError"),
-        *("ConnectionResetError", "IncompleteRead", "OperationalError", "ReadTimeout", "RemoteDisconnected"),
+        *("ConnectionResetError", "IncompleteRead", "ReadTimeout", "RemoteDisconnected"),
         *("TimeoutError", "TransientError", "WriteConflict", "gaierror"),
     }
 )

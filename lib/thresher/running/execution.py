@@ -11,6 +11,7 @@ from thresher.pipeline import Pipeline, Step
 from thresher.running.attempts import Attempts, Outcome
 from thresher.running.decisions import Decision, Decisions
 from thresher.running.memory import Room
+from thresher.running.outcomes import Executed
 from thresher.running.progress import Progress, without_codes
 
 GOOD = ("succeeded", "skipped")
@@ -108,7 +109,12 @@ class Execution:
             self.run_id, step.name, notebook=step.notebook, executed=executed, reason=decision.reason
         )
         self.progress.started(step.name, decision.reason)
-        outcome = self._attempt(step, executed)
+        try:
+            outcome = self._attempt(step, executed)
+        except Exception:
+            if not self._is_cancelled:  # a kernel that is killed while it starts fails in ways of its own
+                raise
+            outcome = Outcome(Executed(), 1, 0)
         facts: dict[str, Any] = {"attempts": outcome.attempts, "peak_bytes": outcome.peak_bytes or None}
         failure = outcome.executed.failure
         if self._is_cancelled:

@@ -125,6 +125,7 @@ def learnt_cast_for(kind: pa.DataType, options: Options) -> Cast:
     def strict(text: str) -> Any:
         found = vote(text, options)
         if found is None or not found.fits(kind):
+            cast(text)  # a text that is no such value at all has a reason of its own
             raise ValueError("would not come back as it is written; declare the type to read it all the same")
         return cast(text)
 

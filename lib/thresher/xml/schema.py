@@ -210,8 +210,8 @@ class Schema:
         """The opposite of `to_json`. Raises UsageError for text of another form."""
         try:
             plain = json.loads(text)
-            if plain["format"] != FORMAT:
-                raise ValueError(f"format {plain['format']}")
+            if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+                raise ValueError(f"format {plain.get('format', 'none') if isinstance(plain, dict) else 'none'}")
             options, seen = Options(**plain["options"]), Node.from_dict(plain["seen"])
             declared, documents = plain["declared"], plain["documents"]
         except (ValueError, KeyError, TypeError) as error:
