@@ -160,7 +160,7 @@ def test_git_ignores_what_runs_leave_behind(path: str) -> None:
 
 def ignored(path: str) -> bool:
     if not (ROOT / ".git").exists():
-        pytest.skip("not a git clone")
+        pytest.skip(f"{ROOT} is no git clone, so git cannot be asked; run the tests in a clone")
     return subprocess.run(["git", "check-ignore", "--quiet", path], cwd=ROOT).returncode == 0
 
 

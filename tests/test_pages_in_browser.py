@@ -19,7 +19,7 @@ from thresher.report import render
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no chromium on PATH or at {CHROMIUM}")
+pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no chromium on PATH or at {CHROMIUM}: install it")
 
 ATTACKS = [
     "<script>alert(1)</script>",

@@ -25,6 +25,7 @@ CELLS = {
         "import os\ntimes = len(os.listdir('tries')) + 1\nopen(f'tries/{times}', 'w').close()\n"
         "if times < 3:\n    raise ConnectionResetError('the other side hung up')"
     ],
+    "hung_up": ["open('hung-up-tries', 'a').write('x')\nraise ConnectionResetError('the other side hung up')"],
     "wrong": ["open('wrong-tries', 'a').write('x')\nraise ValueError('no use')"],
     "no_server": [
         "import os, signal\nfirst = not os.path.exists('server-killed')\nopen('server-killed', 'w').close()\n"
@@ -42,7 +43,8 @@ steps:
   shot: {notebook: notebooks/shot.ipynb}
   segfault: {notebook: notebooks/segfault.ipynb}
   shaky: {notebook: notebooks/shaky.ipynb}
-  given_up: {notebook: notebooks/shaky.ipynb, retries: 0}
+  given_up: {notebook: notebooks/hung_up.ipynb, retries: 0}
+  tried_thrice: {notebook: notebooks/hung_up.ipynb}
   wrong: {notebook: notebooks/wrong.ipynb}
 """
 
@@ -101,9 +103,13 @@ def test_only_what_passes_by_itself_is_tried_again(steps: dict[str, StepRun], pr
     assert (project / "wrong-tries").read_text() == "x"
 
 
-def test_a_step_without_retries_is_given_up(steps: dict[str, StepRun]) -> None:
-    # It runs before `shaky` has left its traces, or after: as the order of names has it.
-    assert steps["given_up"].attempts == 1
+def test_a_step_is_tried_as_often_as_it_says(steps: dict[str, StepRun], project: Path) -> None:
+    error = "ConnectionResetError: the other side hung up"
+    found = {
+        name: (steps[name].status, steps[name].error, steps[name].attempts) for name in ("given_up", "tried_thrice")
+    }
+    assert found == {"given_up": ("failed", error, 1), "tried_thrice": ("failed", error, 3)}
+    assert (project / "hung-up-tries").read_text() == "xxxx"
 
 
 def test_the_notebook_up_to_the_limit_is_kept(steps: dict[str, StepRun], project: Path) -> None:

@@ -137,7 +137,7 @@ def _continued(
     last: Run | None, pipeline: Pipeline, decisions: Decisions, ledger: Ledger, *, is_asked: bool
 ) -> str | None:
     """The id of the last run, if this one continues it. Raises UsageError where that is asked for and cannot be."""
-    if last is None or last.status in ("succeeded", "skipped"):
+    if last is None or last.status == "succeeded":
         why = f"the last run, {last.id}, succeeded" if last else "it has not run on this lake yet"
     elif (dict(last.params), last.engine) != (dict(pipeline.params), decisions.engine):
         why = f"the last run, {last.id}, had other parameters or another engine: {dict(last.params)}, {last.engine}"

@@ -17,7 +17,6 @@ from thresher.places import lake_folder
 from thresher.schedules import run_process
 from thresher.schedules.run_process import PUT_OFF, SUCCEEDED
 
-EVERY = ("day", "week", "month")
 _LOCKED_AGAIN_S = 2.0
 
 _metadata = sa.MetaData()
