@@ -3,6 +3,9 @@
 import os
 import secrets
 import signal
+import subprocess
+import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -112,6 +115,43 @@ def open_ledger() -> Iterator[Callable[[Path], Ledger]]:
     yield of_lake
     for ledger in opened:
         ledger.close()
+
+
+@pytest.fixture
+def thresher() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Starts `thresher` with arguments in a folder, in a process of its own that ends with the test."""
+    started = []
+
+    def start(folder: Path, *arguments: str, **env: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "thresher", *arguments],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "lib"), **env},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def wait_for() -> Callable[..., None]:
+    """Waits until something is so, and fails where it does not come to be."""
+
+    def wait(is_so: Callable[[], object], seconds: float = 120) -> None:
+        end = time.monotonic() + seconds
+        while not is_so():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.02)
+
+    return wait
 
 
 @pytest.fixture(params=["duckdb", pytest.param("spark", marks=pytest.mark.spark)])

@@ -40,17 +40,11 @@ def backfill(project: Path, *options: str) -> tuple[int, list[list[str]]]:
 
 
 def test_a_failed_date_is_run_by_the_same_command_again(project: Path) -> None:
-    days = ("--from", "2026-01-01", "--to", "2026-01-03")
-    assert backfill(project, *days) == (
-        1,
-        [["2026-01-01", "succeeded"], ["2026-01-02", "failed"], ["2026-01-03", "succeeded"]],
-    )
+    days = ("--from", "2026-01-02", "--to", "2026-01-03")
+    assert backfill(project, *days) == (1, [["2026-01-02", "failed"], ["2026-01-03", "succeeded"]])
     (project / "repaired").touch()
-    assert backfill(project, *days) == (
-        0,
-        [["2026-01-01", "done before"], ["2026-01-02", "succeeded"], ["2026-01-03", "done before"]],
-    )
-    assert (project / "days").read_text() == "2026-01-01 2026-01-03 2026-01-02 "
+    assert backfill(project, *days) == (0, [["2026-01-02", "succeeded"], ["2026-01-03", "done before"]])
+    assert (project / "days").read_text() == "2026-01-03 2026-01-02 "
     assert backfill(project, "--from", "2026-01-03", "--to", "2026-01-03", "--again") == (
         0,
         [["2026-01-03", "succeeded"]],
@@ -66,6 +60,19 @@ def test_a_range_backwards_and_a_wrong_parameter_are_refused(project: Path) -> N
     code, ((error,),) = backfill(project, "--from", "2026-01-01", "--to", "2026-01-03", "-p", "colour=red")
     assert (code, "unknown parameter -p colour=red" in error) == (2, True)
     assert not (project / "lake").exists()
+
+
+def test_dates_that_differ_in_nothing_are_told(project: Path) -> None:
+    note = "days: no step depends on ${run.date}, so that the dates differ in nothing"
+    command = [sys.executable, "-m", "thresher", "backfill", "days", "--from", "2026-01-01", "--to", "2026-01-02"]
+
+    def told() -> str:
+        nowhere = ["--lake", "/proc/lake"]  # where no date can run
+        return subprocess.run([*command, *nowhere], cwd=project, capture_output=True, text=True).stderr
+
+    assert note not in told()
+    (project / "pipelines" / "days.yml").write_text("name: days\nsteps:\n  one: {notebook: notebooks/day.ipynb}\n")
+    assert note in told()
 
 
 def test_dates_are_days_weeks_or_months_apart() -> None:

@@ -1,10 +1,14 @@
 """A pipeline's schedule for cron, systemd and Airflow: literal files, valid where a judge is at hand."""
 
 import ast
+import os
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import jinja2
 import nbformat
@@ -92,6 +96,40 @@ def test_seconds_are_refused_where_there_are_none(project: Path) -> None:
         cron_table.export(pipeline(project, "0 0 0 * * *"), ["thresher"])
     with pytest.raises(UsageError, match="has seconds, and Airflow has none"):
         airflow.export(pipeline(project, "0 0 0 * * *"), Path("/lake"), "duckdb")
+
+
+class Operator:
+    """As much of Airflow as a DAG's file needs, which is too large to be installed here."""
+
+    def __init__(self, **fields: Any) -> None:
+        vars(self).update(fields)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __rshift__(self, _: object) -> None: ...
+
+    def execute(self, context: object) -> list[str | None]:
+        return [os.getcwd(), *map(os.environ.get, ("MODE", "THRESHER_ENV", "THRESHER_ENGINE"))]
+
+
+def test_a_dag_runs_in_the_environment_that_it_was_made_in(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline(project)
+    (project / "thresher.yml").write_text("environments: {prod: {lake: lake-prod, engine: spark, env: {MODE: strict}}}")
+    command = [sys.executable, "-m", "thresher", "export", "airflow", "sales", "--env", "prod", "--out", "dag.py"]
+    subprocess.run(command, cwd=project, check=True, capture_output=True)
+    for name in ("airflow.sdk", "airflow.providers.papermill.operators.papermill"):
+        module = ModuleType(name)
+        vars(module).update(DAG=Operator, PapermillOperator=Operator)
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setenv("THRESHER_ENGINE", "duckdb")
+    dag = runpy.run_path(str(project / "dag.py"))
+    assert dag["RUNS"] == f"{project}/lake-prod/_runs/{{{{ run_id }}}}"
+    step = dag["steps"]["first"]
+    step.output_nb = f"{project}/executed/first.ipynb"
+    assert step.execute({}) == [str(project), "strict", "prod", "spark"]
+    assert [os.environ.get(name) for name in ("MODE", "THRESHER_ENV")] == [None, None]
 
 
 def test_a_dag_has_an_operator_for_each_step_in_order(project: Path) -> None:

@@ -17,6 +17,10 @@ import nbformat
 import pytest
 from rich.console import Console
 
+from thresher import dedupe, flatten
+from thresher.lake import Lake
+from thresher.lineage.columns import Origin
+from thresher.lineage.steps import Step
 from thresher.runner import run
 
 PARAMETERS = """\
@@ -53,21 +57,40 @@ steps:
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for name in [name for name in os.environ if name.startswith("OPENLINEAGE_")]:
-        monkeypatch.delenv(name)
+YML = "lineage: {to: events/lineage.jsonl}\n"
+
+
+def set_up(patch: pytest.MonkeyPatch, root: Path) -> None:
+    patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+    for name in [name for name in os.environ if name.startswith(("OPENLINEAGE_", "THRESHER_"))]:
+        patch.delenv(name)
+    patch.chdir(root)
+    (root / "thresher.yml").write_text(YML)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """A project whose lake a run has filled, and the events of that run; another run has nothing to do."""
+    root = tmp_path_factory.mktemp("lineage")
     for folder in ("pipelines", "notebooks", "in"):
-        (tmp_path / folder).mkdir()
+        (root / folder).mkdir()
     parameters = nbformat.v4.new_code_cell(PARAMETERS.partition("\n")[2], metadata={"tags": ["parameters"]})
     cells = [nbformat.v4.new_code_cell(PARAMETERS.partition("\n")[0]), parameters, nbformat.v4.new_code_cell(LOAD)]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks" / "load.ipynb")
-    (tmp_path / "in" / "a.csv").write_text("id\n")
-    (tmp_path / "pipelines" / "shop.yml").write_text(PIPELINE)
-    (tmp_path / "thresher.yml").write_text("lineage: {to: events/lineage.jsonl}\n")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), root / "notebooks" / "load.ipynb")
+    (root / "in" / "a.csv").write_text("id\n")
+    (root / "pipelines" / "shop.yml").write_text(PIPELINE)
+    with pytest.MonkeyPatch.context() as patch:
+        set_up(patch, root)
+        go(root)
+    return root, events(root / "events" / "lineage.jsonl")
+
+
+@pytest.fixture
+def project(filled: tuple[Path, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch) -> Path:
+    root, _ = filled
+    set_up(monkeypatch, root)
+    (root / "events" / "lineage.jsonl").unlink(missing_ok=True)
+    return root
 
 
 @pytest.fixture
@@ -98,20 +121,21 @@ def brief(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(event["eventType"], event["job"]["name"]) for event in found]
 
 
-def go(project: Path, **options: Any) -> tuple[Any, str]:
+def go(project: Path, pipeline: str = "shop", **options: Any) -> tuple[Any, str]:
     """A run, and what it said."""
     said = StringIO()
-    found = run("shop", lake=project / "lake", console=Console(file=said, width=300), **options)
+    options = {"lake": project / "lake", **options}
+    found = run(pipeline, console=Console(file=said, width=300), **options)
     return found.run, said.getvalue()
 
 
 GOOD = [("START", "shop"), ("START", "shop.load"), ("COMPLETE", "shop.load"), ("START", "shop.sum")]
 GOOD += [("COMPLETE", "shop.sum"), ("COMPLETE", "shop")]
+IDLE = [("START", "shop"), ("COMPLETE", "shop")]
 
 
-def test_a_file_gets_an_event_a_line(project: Path) -> None:
-    go(project)
-    found = events(project / "events" / "lineage.jsonl")
+def test_a_file_gets_an_event_a_line(filled: tuple[Path, list[dict[str, Any]]], project: Path) -> None:
+    _, found = filled
     assert brief(found) == GOOD
     whole, load, summed = found[-1], found[2], found[4]
     assert {event["schemaURL"] for event in found} == {
@@ -155,19 +179,58 @@ def test_a_file_gets_an_event_a_line(project: Path) -> None:
 
     # A step that is skipped did nothing; the next run is another one.
     go(project)
-    again = events(project / "events" / "lineage.jsonl")[len(found) :]
-    assert brief(again) == [("START", "shop"), ("COMPLETE", "shop")]
+    again = events(project / "events" / "lineage.jsonl")
+    assert brief(again) == IDLE
     assert again[0]["run"]["runId"] == again[1]["run"]["runId"] != whole["run"]["runId"]
 
 
-def test_a_step_that_fails_says_why(project: Path) -> None:
-    go(project, params={"fails": True})
+def test_columns_come_from_where_documents_and_duplicates_were(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    book = "<a><book isbn='7'><title>Optics</title></book><book/></a>"
+    lake.write("raw.a", [{"id": 1, "doc": book}, {"id": 1, "doc": book}, {"id": 2, "doc": None}])
+    lake.write("curated.a", dedupe.exact(lake.read("raw.a")).kept)
+    flatten.documents(lake, "curated.a", "curated.b", "doc", into="parsed", key=["id"])
+
+    def columns(name: str) -> dict[str, str]:
+        return {field.name: str(field.type) for field in lake.schema(name)}
+
+    def derived(code: str, source: str, *targets: str, **arguments: object) -> dict[str, dict[str, list[Origin]]]:
+        given = {"source": source, "target": targets[0], **arguments}
+        read, written = {source: columns(source)}, {name: columns(name) for name in targets}
+        return Step(given, code, query="", read=read, written=written, lake=tmp_path).origins()
+
+    same = {name: [Origin("raw.a", name, is_identity=True)] for name in ("id", "doc")}
+    assert derived("kept = th.dedupe.exact(rows).kept", "raw.a", "curated.a", keys=[]) == {"curated.a": same}
+    assert derived("mine(rows)", "raw.a", "curated.a", keys=[]) == {}
+
+    code, given = "th.flatten.documents(lake, source)", {"column": "doc", "into": "parsed", "key": ["id"]}
+    key, document = Origin("curated.a", "id", is_identity=False), Origin("curated.a", "doc", is_identity=False)
+    assert derived(code, "curated.a", "curated.b", "curated.b_book", **given) == {
+        "curated.b": {
+            "id": [Origin("curated.a", "id", is_identity=True)],
+            "parsed": [document],
+            "_key": [key],
+            "_rescued": [document],
+        },
+        "curated.b_book": {
+            "_key": [key],
+            "_parent_key": [key],
+            "_row_key": [key],
+            "_ordinal": [document],
+            "isbn": [Origin("curated.a", "doc", False, "/a/book/@isbn")],
+            "title": [Origin("curated.a", "doc", False, "/a/book/title")],
+        },
+    }
+
+
+def test_a_step_that_fails_says_why(project: Path, tmp_path: Path) -> None:
+    go(project, params={"fails": True}, lake=tmp_path / "lake")
     found = events(project / "events" / "lineage.jsonl")
     assert brief(found)[-2:] == [("FAIL", "shop.sum"), ("FAIL", "shop")]
     error = found[-2]["run"]["facets"]["errorMessage"]
     assert (error["message"], error["programmingLanguage"]) == ("AssertionError: no such luck", "python")
     # The run that continues it goes on under its id.
-    go(project, params={"fails": True})
+    go(project, params={"fails": True}, lake=tmp_path / "lake")
     assert len({event["run"]["runId"] for event in events(project / "events" / "lineage.jsonl")}) == 3
 
 
@@ -179,7 +242,7 @@ def test_a_service_gets_them_by_http(
     monkeypatch.setenv("LINEAGE_TO", f"{url}/elsewhere")
     monkeypatch.setenv("OPENLINEAGE_API_KEY", "hunter2")
     go(project)
-    assert brief(taken) == GOOD
+    assert brief(taken) == IDLE
     assert {(each["path"], each["authorization"]) for each in taken} == {("/elsewhere", "Bearer hunter2")}
 
 
@@ -187,15 +250,15 @@ def test_the_variables_of_the_standard_are_heeded(
     project: Path, service: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, taken = service
-    (project / "thresher.yml").unlink()
+    (project / "thresher.yml").write_text("")
     monkeypatch.setenv("OPENLINEAGE_URL", url)
     monkeypatch.setenv("OPENLINEAGE_NAMESPACE", "shops")
     go(project)
-    assert brief(taken) == GOOD
+    assert brief(taken) == IDLE
     assert {(each["path"], each["job"]["namespace"]) for each in taken} == {("/api/v1/lineage", "shops")}
     monkeypatch.setenv("OPENLINEAGE_DISABLED", "true")
-    go(project, force=True)
-    assert len(taken) == len(GOOD)
+    go(project)
+    assert len(taken) == len(IDLE)
 
 
 def test_a_service_that_is_not_there_costs_no_run_and_no_event(project: Path) -> None:
@@ -204,18 +267,18 @@ def test_a_service_that_is_not_there_costs_no_run_and_no_event(project: Path) ->
     assert done.status == "succeeded"
     kept = project / "lake" / "_runs" / done.id / "lineage-unsent.jsonl"
     deadline = time.monotonic() + 20  # it may still be trying
-    while not kept.exists() or len(events(kept)) < len(GOOD):
+    while not kept.exists() or len(events(kept)) < len(IDLE):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert brief(events(kept)) == GOOD
-    assert f"lineage: 6 of 6 events were not sent, and are kept in {kept}: " in said or "is still sending it" in said
+    assert brief(events(kept)) == IDLE
+    assert f"lineage: 2 of 2 events were not sent, and are kept in {kept}: " in said or "is still sending it" in said
 
 
 def test_a_file_that_cannot_be_written_costs_no_run(project: Path) -> None:
     (project / "thresher.yml").write_text("lineage: {to: in}\n")  # a folder
     done, said = go(project)
     assert done.status == "succeeded"
-    assert "lineage: 6 of 6 events were not sent, and are kept in " in said and "Is a directory" in said
+    assert "lineage: 2 of 2 events were not sent, and are kept in " in said and "Is a directory" in said
 
 
 def test_an_address_that_is_not_known_costs_no_run(project: Path) -> None:
@@ -225,22 +288,20 @@ def test_an_address_that_is_not_known_costs_no_run(project: Path) -> None:
     assert "lineage: nothing is sent: thresher.yml:1: lineage: to: ${env:GONE}: the environment has no GONE" in said
 
 
-def test_no_event_shows_a_secret(project: Path) -> None:
+def test_no_event_shows_a_secret(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = PIPELINE.replace('fails: "${fails}"', 'fails: "${fails}", password: "${secret:WAREHOUSE}"')
-    (project / "pipelines" / "shop.yml").write_text(pipeline.replace("1 as one", "'hunter2' as one"))
-    os.environ["THRESHER_SECRET_WAREHOUSE"] = "hunter2"
-    try:
-        go(project)
-    finally:
-        del os.environ["THRESHER_SECRET_WAREHOUSE"]
+    pipeline = pipeline.replace("1 as one", "'hunter2' as one").replace("name: shop", "name: secret")
+    (project / "pipelines" / "secret.yml").write_text(pipeline)
+    monkeypatch.setenv("THRESHER_SECRET_WAREHOUSE", "hunter2")
+    go(project, "secret", lake=tmp_path / "lake")
     text = (project / "events" / "lineage.jsonl").read_text()
     assert "hunter2" not in text and "[secret WAREHOUSE]" in text
 
 
-def test_a_run_that_is_killed_is_reported_as_aborted(project: Path) -> None:
+def test_a_run_that_is_killed_is_reported_as_aborted(project: Path, tmp_path: Path) -> None:
     (project / "slow").touch()
     file = project / "events" / "lineage.jsonl"
-    command = [sys.executable, "-m", "thresher", "run", "shop", "-p", "fails=true"]
+    command = [sys.executable, "-m", "thresher", "run", "shop", "-p", "fails=true", "--lake", str(tmp_path / "lake")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not file.exists() or brief(events(file))[-1] != ("START", "shop.sum"):
@@ -248,6 +309,7 @@ def test_a_run_that_is_killed_is_reported_as_aborted(project: Path) -> None:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    (project / "slow").unlink()
     while brief(events(file))[-1] != ("ABORT", "shop"):
         assert time.monotonic() < deadline
         time.sleep(0.05)

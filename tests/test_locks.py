@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,10 @@ import nbformat
 import pytest
 import sqlalchemy as sa
 
-import thresher
 from thresher.errors import LockLost, RunLocked
 from thresher.ledger import Ledger, Run
 from thresher.places import lake_folder
 from thresher.running import locks
-
-ROOT = Path(thresher.__file__).parent.parent
 
 
 @pytest.fixture
@@ -93,8 +90,7 @@ except RunLocked:
 
 def hold(lake: Path, seconds: float) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", HOLD, str(lake), str(seconds)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def test_the_lock_of_a_killed_process_is_free_at_once(ledger: Ledger, tmp_path: Path) -> None:
@@ -189,45 +185,15 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-Command = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def command(project: Path) -> Iterator[Command]:
-    """Starts `thresher` in the project, in a process of its own."""
-    started = []
-
-    def start(*arguments: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-m", "thresher", *arguments],
-            cwd=project,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-def wait_for(is_so: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
+Thresher = Callable[..., "subprocess.Popen[str]"]
+WaitFor = Callable[..., None]
 
 
 def test_a_run_that_was_suspended_stops_when_another_has_taken_over(
-    project: Path, command: Command, open_ledger: Callable[[Path], Ledger]
+    project: Path, thresher: Thresher, wait_for: WaitFor, open_ledger: Callable[[Path], Ledger]
 ) -> None:
     lake = project / "lake"
-    process = command("run", "slow")
+    process = thresher(project, "run", "slow")
     wait_for(lambda: (project / "begun").exists())
     process.send_signal(signal.SIGSTOP)
     ledger = open_ledger(lake)
@@ -242,25 +208,28 @@ def test_a_run_that_was_suspended_stops_when_another_has_taken_over(
     assert not (project / "site").exists()
 
 
-def test_a_run_is_cancelled_from_another_process(project: Path, command: Command, ledger_kind: str) -> None:
-    process = command("run", "slow")
+def test_a_run_is_cancelled_from_another_process(
+    project: Path, thresher: Thresher, wait_for: WaitFor, ledger_kind: str
+) -> None:
+    process = thresher(project, "run", "slow")
     wait_for(lambda: (project / "begun").exists())
-    out, err = command("runs", "cancel", "latest").communicate(timeout=60)
+    out, err = thresher(project, "runs", "cancel", "latest").communicate(timeout=60)
     assert (process.wait(30), err) == (130, "")
     assert "  cancelled  " in out
-    out, err = command("runs", "cancel", "latest").communicate(timeout=60)
+    out, err = thresher(project, "runs", "cancel", "latest").communicate(timeout=60)
     assert "is not running: it was cancelled at" in err
 
 
 def test_two_runs_that_compete_and_a_database_that_restarts(
     project: Path,
-    command: Command,
+    thresher: Thresher,
+    wait_for: WaitFor,
     postgresql_ledger: str,
     postgresql_server: Any,
     stop_postgresql: Callable[[], None],
     open_ledger: Callable[[Path], Ledger],
 ) -> None:
-    first, second = command("run", "slow"), command("run", "slow")
+    first, second = thresher(project, "run", "slow"), thresher(project, "run", "slow")
     wait_for(lambda: first.poll() is not None or second.poll() is not None)
     refused, running = (first, second) if first.poll() is not None else (second, first)
     assert (refused.returncode, refused.communicate()[1].partition(" on lake")[0]) == (

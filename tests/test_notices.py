@@ -3,13 +3,16 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from click.testing import CliRunner
 
+from thresher.cli.main import main
 from thresher.errors import PipelineError
 from thresher.ledger import Ledger
 from thresher.notices.recipients import Recipient
@@ -71,10 +74,11 @@ def test_failure_recovery_and_slowness_are_told(
 ) -> None:
     port, bodies = received
     monkeypatch.setenv("THRESHER_SECRET_TEAM", f"json://127.0.0.1:{port}/team")
-    entries = f"[{{to: '${{secret:TEAM}}'}}, {{to: 'json://127.0.0.1:{port}/slow', on: slow, slower_than: 0.001s}}]"
+    entries = f"[{{to: '${{secret:TEAM}}'}}, {{to: 'json://127.0.0.1:{port}/slow', on: slow, slower_than: 0.001s}}, "
+    entries += f"{{to: 'json://127.0.0.1:{port}/?format=html'}}]"
     file = write(project, entries)
     failed = run(file, lake=project / "lake")
-    assert [body["type"] for body in bodies] == ["failure", "warning"]
+    assert [body["type"] for body in bodies] == ["failure", "warning", "failure"]
     assert bodies[0]["title"] == "orders failed"
     message = bodies[0]["message"]
     assert f"Run {failed.run.id} failed after" in message
@@ -82,6 +86,10 @@ def test_failure_recovery_and_slowness_are_told(
     assert "    if not os.path.exists('repaired'):" in message
     assert "Traceback (most recent call last)" in message
     assert "\x1b" not in message
+    shown = bodies[2]["message"]  # as HTML, where HTML is shown
+    assert "row 7 &lt;b&gt;is&lt;/b&gt; bad" in shown
+    assert "<pre " in shown
+    assert "<b>" not in shown
     bodies.clear()
 
     (project / "repaired").touch()
@@ -92,37 +100,33 @@ def test_failure_recovery_and_slowness_are_told(
     assert [body["type"] for body in bodies] == ["warning"]
 
 
-def test_the_failing_cell_is_rendered_as_html_where_html_is_shown(
+def test_a_notice_that_cannot_be_sent_is_noted_and_changes_nothing(
     project: Path, received: tuple[int, list[dict[str, Any]]]
 ) -> None:
-    port, bodies = received
-    run(write(project, f"[{{to: 'json://127.0.0.1:{port}/?format=html'}}]"), lake=project / "lake")
-    message = bodies[0]["message"]
-    assert "row 7 &lt;b&gt;is&lt;/b&gt; bad" in message
-    assert "<pre " in message
-    assert "<b>" not in message
-
-
-@pytest.mark.parametrize(
-    ("to", "service", "reason"),
-    [
-        ("json://127.0.0.1:{port}/broken", "json", "the service did not take it, or could not be reached"),
-        ("json://user:hunter2@127.0.0.1:1/", "json", "the service did not take it, or could not be reached"),
-        ("${{secret:NOWHERE}}", "secret", "secret NOWHERE is missing"),
-        ("nonsense://x", "nonsense", "apprise does not know such a URL"),
-    ],
-)
-def test_a_notice_that_cannot_be_sent_is_noted_and_changes_nothing(
-    project: Path, received: tuple[int, list[dict[str, Any]]], to: str, service: str, reason: str
-) -> None:
     (project / "repaired").touch()
-    file = write(project, f"[{{to: '{to.format(port=received[0])}', slower_than: 0.001s}}]")
+    refused = "the service did not take it, or could not be reached"
+    wrong = {
+        f"json://127.0.0.1:{received[0]}/broken": ("json", refused),
+        "json://user:hunter2@127.0.0.1:1/": ("json", refused),
+        "${secret:NOWHERE}": ("secret", "secret NOWHERE is missing"),
+        "nonsense://x": ("nonsense", "apprise does not know such a URL"),
+    }
+    entries = [f"{{to: '{to}', slower_than: 0.001s}}" for to in wrong]
+    file = write(project, f"[{', '.join(entries)}]")
     result = run(file, lake=project / "lake")
     assert (result.run.status, result.exit_code) == ("succeeded", 0)
-    (notice,) = sent(Ledger.of_lake(project / "lake"), result.run.id)
-    assert (notice.event, notice.service) == ("slow", service)
-    assert notice.error is not None and notice.error.startswith(reason)
-    assert "hunter2" not in str(notice)
+    with closing(Ledger.of_lake(project / "lake")) as ledger:
+        notices = sent(ledger, result.run.id)
+    for notice, (service, reason) in zip(notices, wrong.values(), strict=True):
+        assert (notice.event, notice.service) == ("slow", service)
+        assert notice.error is not None and notice.error.startswith(reason)
+    assert "hunter2" not in str(notices)
+
+    told = CliRunner().invoke(main, ["runs", "show", "latest", "--lake", str(project / "lake")]).output
+    assert f"notice of slow to json was not sent: {refused} at " in told
+    assert "hunter2" not in told
+    as_json = CliRunner().invoke(main, ["runs", "show", "latest", "--lake", str(project / "lake"), "--json"]).output
+    assert [each["service"] for each in json.loads(as_json)["notices"]] == ["json", "json", "secret", "nonsense"]
 
 
 def test_a_run_that_was_refused_is_told(project: Path, received: tuple[int, list[dict[str, Any]]]) -> None:

@@ -1,6 +1,7 @@
 """The typed contract of a pipeline: what notebooks promise is checked before a kernel starts, and told by --help."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -90,7 +91,7 @@ def test_a_bound_that_cannot_be_read_is_refused(declaration: str) -> None:
         ("since: 2026-13-01", "since: found text ('2026-13-01'), notebooks/n.ipynb expects Date (YYYY-MM-DD) | None"),
         (
             "mode: fll",
-            "mode: found text ('fll'), notebooks/n.ipynb expects Literal['full', 'delta']. Did you mean full?",
+            "mode: found text ('fll'), notebooks/n.ipynb expects one of full, delta. Did you mean full?",
         ),
         ("codes: []", "codes: found a list ([]), notebooks/n.ipynb expects list[str] (length ≥ 1, length ≤ 3)"),
         (
@@ -134,14 +135,19 @@ def test_a_wrong_value_in_the_file_is_refused_by_line(
         (
             "mode",
             "detla",
-            "found text ('detla'), expected Literal['full', 'delta'], "
-            "as mode of notebooks/n.ipynb. Did you mean delta?",
+            "found text ('detla'), expected one of full, delta, as mode of notebooks/n.ipynb. Did you mean delta?",
         ),
         (
             "codes",
             "a,b",
             "found text ('a,b'), expected list[str] (length ≥ 1, length ≤ 3), "
             "as codes of notebooks/n.ipynb. A list is written [a,b]",
+        ),
+        (
+            "codes",
+            "[",
+            "no YAML: expected the node content, but found the end. "
+            "Expected list[str] (length ≥ 1, length ≤ 3): -p 'codes=[a]'",
         ),
         ("text", "[", None),
     ],
@@ -160,6 +166,29 @@ def test_a_given_value_takes_the_type_of_the_notebook(
     with pytest.raises(ParameterError) as caught:
         loaded(params, arguments, **{name: text})
     assert str(caught.value) == f"pipelines/x.yml: -p {name}={text}: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"cells": [], "nbformat": 3, "metadata": {}}', "ValueError('nbformat 3')"),
+        ('{"cells": [], "nbformat": 4}', "KeyError('metadata')"),
+    ],
+)
+def test_what_is_no_notebook_is_refused(
+    loaded: Callable[..., Pipeline], project: Path, content: str, reason: str
+) -> None:
+    (project / "notebooks" / "n.ipynb").write_text(content)
+    with pytest.raises(ParameterError, match=re.escape(f"n.ipynb is no notebook (nbformat 4): {reason}")):
+        loaded("{}", "{}")
+
+
+@pytest.mark.parametrize("params", ["{w: '${secret:NOWHERE}'}", "{w: null}"])
+def test_a_refused_secret_is_the_only_complaint(loaded: Callable[..., Pipeline], params: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        loaded(params, '{password: "${w}"}', w="abc")
+    assert str(caught.value).startswith("pipelines/x.yml: -p w=…: secret w has 3 characters, expected at least 4")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_default_that_breaks_the_notebooks_own_promise_is_refused(project: Path) -> None:
@@ -247,7 +276,7 @@ def test_help_tells_what_a_pipeline_takes(project: Path) -> None:
     assert shown.startswith("Usage: python -m thresher run [OPTIONS] PIPELINE")
     assert "Pipeline x: Loads a month" in shown
     assert "month month to load, a calendar month [int (≥ 1, ≤ 12); default: 3]" in shown
-    assert "mode what to load [Literal['full', 'delta']; default: full]" in shown
+    assert "mode what to load [one of full, delta; default: full]" in shown
     assert "since first day [Date (YYYY-MM-DD) | None; default: None]" in shown
     assert "free [str; default: ['a']]" in shown
     assert thresher(project, "plan", "-h", "x").stdout.count("Pipeline x: Loads a month") == 1

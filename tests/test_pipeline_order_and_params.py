@@ -100,7 +100,7 @@ def test_an_override_takes_the_type_of_the_default(
         ("true", "1", "found a whole number (1), expected true or false, as the default is"),
         ("[a]", "a", "found text ('a'), expected a list, as the default is"),
         ("5", "007", "a number with leading zeros would lose them (found 7); put it in quotes"),
-        ("5", "[", "no YAML: expected the node content, but found '<stream end>'"),
+        ("5", "[", "no YAML: expected the node content, but found the end. Expected int: -p p=1"),
     ],
 )
 def test_an_override_of_another_type_is_refused(

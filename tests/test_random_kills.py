@@ -6,8 +6,8 @@ THRESHER_KILLS=200 kills more often than the suite does.
 import os
 import random
 import subprocess
-import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,11 +15,10 @@ import nbformat
 import psutil
 import pytest
 
-import thresher
 from thresher.lake import Lake
 from thresher.ledger import Ledger
 
-KILLS = int(os.environ.get("THRESHER_KILLS", "6"))
+KILLS = int(os.environ.get("THRESHER_KILLS", "4"))
 PARAMETERS = "lake: str = 'lake'\nsource: str = ''\ntarget: str = ''\nround: int = 0"
 WRITE = """\
 import thresher as th
@@ -49,12 +48,6 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(project: Path, number: int) -> subprocess.Popen[str]:
-    env = {**os.environ, "PYTHONPATH": str(Path(thresher.__file__).parent.parent), "TMPDIR": str(project)}
-    command = [sys.executable, "-m", "thresher", "run", "chain", "-p", f"round={number}"]
-    return subprocess.Popen(command, cwd=project, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
 def family(runner: subprocess.Popen[str]) -> dict[str, list[psutil.Process]]:
     """The runner, its fork server and its kernels, as far as they have started."""
     found: dict[str, list[psutil.Process]] = {"runner": [], "server": [], "kernel": []}
@@ -66,12 +59,15 @@ def family(runner: subprocess.Popen[str]) -> dict[str, list[psutil.Process]]:
     return found
 
 
-def test_the_next_run_after_a_kill_ends_right(project: Path) -> None:
+def test_the_next_run_after_a_kill_ends_right(project: Path, thresher: Callable[..., "subprocess.Popen[str]"]) -> None:
+    def start(number: int) -> "subprocess.Popen[str]":
+        return thresher(project, "run", "chain", "-p", f"round={number}", TMPDIR=str(project))
+
     chance = random.Random(os.environ.get("THRESHER_KILLS_SEED", "1"))
     seen: set[int] = set()
     killed: list[str] = []
     for number in range(KILLS):
-        runner = start(project, number)
+        runner = start(number)
         end, kind = time.monotonic() + chance.uniform(0.3, 4), chance.choice(["runner", "server", "kernel"])
         while runner.poll() is None and (time.monotonic() < end or not family(runner)[kind]):
             seen |= {each.pid for processes in family(runner).values() for each in processes}
@@ -80,9 +76,9 @@ def test_the_next_run_after_a_kill_ends_right(project: Path) -> None:
             with suppress(psutil.NoSuchProcess):
                 victim.kill()
                 killed.append(kind)
-        runner.communicate(timeout=60)
-    last = start(project, KILLS)
-    shown, _ = last.communicate(timeout=60)
+        runner.communicate(timeout=120)
+    last = start(KILLS)
+    _, shown = last.communicate(timeout=120)
     assert last.returncode == 0, shown
     lake = Lake(project / "lake")
     for name, first in (("raw.a", 0), ("curated.b", 1), ("mart.c", 2)):

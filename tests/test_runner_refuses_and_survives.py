@@ -1,20 +1,19 @@
 """What a run refuses before it writes anything, how it publishes, and what is left when it is stopped or killed."""
 
+import json
 import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
 import psutil
 import pytest
 
-import thresher
 from thresher import report
-from thresher.errors import LakeError, LandingNotFound, RunLocked, UsageError
+from thresher.errors import LakeError, LandingNotFound, LockLost, RunLocked, UsageError
 from thresher.ledger import Ledger, Run
 from thresher.runner import run
 
@@ -105,35 +104,62 @@ def test_a_report_is_published_and_the_last_good_one_stays(project: Path, monkey
     assert page.read_text() == text
 
 
-@pytest.fixture
-def begun(project: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Starts `thresher run slow` in a process of its own, and returns when a cell of it is at work."""
-    processes = []
+def test_a_step_that_cannot_be_recorded_fails_alone(project: Path) -> None:
+    parameters = nbformat.v4.new_code_cell("", metadata={"tags": ["parameters"]})
+    bad = "import os\nos.makedirs(f\"lake/_runs/{os.environ['THRESHER_RUN_ID']}/bad.ipynb\")"
+    for name, cell in (("bad", bad), ("good", "1")):
+        cells = [parameters, nbformat.v4.new_code_cell(cell)]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), project / "notebooks" / f"{name}.ipynb")
+    file = project / "pipelines" / "two.yml"
+    file.write_text(
+        "name: two\nsteps:\n  bad: {notebook: notebooks/bad.ipynb}\n  good: {notebook: notebooks/good.ipynb}\n"
+    )
+    found = run(file, lake=project / "lake", jobs=1).run
+    steps = {step.name: step for step in found.steps}
+    assert (found.error, steps["good"].status) == ("failed: bad", "succeeded")
+    assert (steps["bad"].error or "").startswith("the notebook could not be executed: IsADirectoryError(")
 
-    def start() -> subprocess.Popen[str]:
+
+LOSE_THE_LOCK = """\
+import sqlite3, time
+with sqlite3.connect("lake/_ledger.sqlite") as ledger:
+    ledger.execute("update thresher_locks set token = 'of another run'")
+time.sleep(60)
+"""
+
+
+def test_a_run_that_loses_its_lock_leaves_nothing_behind(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    (project / "thresher.yml").write_text("lineage: {to: lineage.jsonl}\n")
+    cells = [nbformat.v4.new_code_cell("", metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell(LOSE_THE_LOCK)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), project / "notebooks" / "lose.ipynb")
+    file = project / "pipelines" / "lose.yml"
+    file.write_text("name: lose\nsteps:\n  a: {notebook: notebooks/lose.ipynb}\n")
+    before = (set(psutil.Process().children(recursive=True)), set(threading.enumerate()))
+    with pytest.raises(LockLost):
+        run(file, lake=project / "lake")
+    assert (set(psutil.Process().children(recursive=True)), set(threading.enumerate())) == before
+    last = (project / "lineage.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last)["eventType"] == "ABORT"
+    assert latest(project).status == "running"  # which whoever took over will note otherwise
+
+
+Begun = Callable[[], "subprocess.Popen[str]"]
+WaitFor = Callable[..., None]
+
+
+@pytest.fixture
+def begun(project: Path, thresher: Callable[..., "subprocess.Popen[str]"], wait_for: WaitFor) -> Begun:
+    """Starts `thresher run slow` in a process of its own, and returns when a cell of it is at work."""
+
+    def start() -> "subprocess.Popen[str]":
         (project / "begun").unlink(missing_ok=True)
-        env = {**os.environ, "PYTHONPATH": str(Path(thresher.__file__).parent.parent)}
-        command = [sys.executable, "-m", "thresher", "run", "slow", "--json", "--jobs", "1"]
-        process = subprocess.Popen(
-            command, cwd=project, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        processes.append(process)
+        process = thresher(project, "run", "slow", "--json", "--jobs", "1")
         wait_for(lambda: (project / "begun").exists() or process.poll() is not None)
         assert process.poll() is None, process.communicate()
         return process
 
-    yield start
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-def wait_for(is_so: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
+    return start
 
 
 def kernels(pid: int) -> list[psutil.Process]:
@@ -146,7 +172,7 @@ def latest(project: Path) -> Run:
     return Ledger.of_lake(project / "lake").runs()[0]
 
 
-def test_one_run_at_a_time_and_no_kernel_survives(project: Path, begun: Callable[[], subprocess.Popen[str]]) -> None:
+def test_one_run_at_a_time_and_no_kernel_survives(project: Path, begun: Begun, wait_for: WaitFor) -> None:
     first = begun()
     running = latest(project)
     before = everything(project / "lake")
@@ -169,7 +195,7 @@ def test_one_run_at_a_time_and_no_kernel_survives(project: Path, begun: Callable
     assert latest(project).id == running.id  # it goes on
     killed = kernels(second.pid)
     second.send_signal(signal.SIGINT)
-    out, err = second.communicate(timeout=30)
+    out, err = second.communicate(timeout=60)
     assert (second.returncode, out) == (130, "")
     assert err.splitlines()[-1] == "cancelled"
     assert not any(each.is_running() for each in killed)

@@ -7,15 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
 import nbformat
 import psutil
 import pytest
+import sqlalchemy as sa
 
 from thresher.errors import PipelineError
+from thresher.lake import Lake
 from thresher.ledger import Ledger
 from thresher.pipeline import load
 from thresher.schedules.due_times import DueTimes, Handled
@@ -33,7 +36,7 @@ def project(tmp_path: Path) -> Path:
     cells = {
         "quick": "open('ran', 'a').write('x')",
         "slow": "import time\nopen('begun', 'w').close()\ntime.sleep(60)",
-        "wait": "import time\nopen('begun', 'w').close()\ntime.sleep(4)",
+        "wait": "import time\nopen('begun', 'w').close()\ntime.sleep(2)",
         "write": "import thresher\nthresher.Lake(lake).write(target, [{'n': 1}], mode='overwrite')",
     }
     for name, source in cells.items():
@@ -44,9 +47,9 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write(project: Path, name: str, schedule: str, notebook: str = "quick") -> Path:
+def write(project: Path, name: str, schedule: str, notebook: str = "quick", always: str = "true") -> Path:
     file = project / "pipelines" / f"{name}.yml"
-    step = f"{{notebook: notebooks/{notebook}.ipynb, always: true}}"
+    step = f"{{notebook: notebooks/{notebook}.ipynb, always: {always}}}"
     file.write_text(f"name: {name}\n{schedule}\nsteps:\n  one: {step}\n")
     return file
 
@@ -82,7 +85,8 @@ def attempts(project: Path) -> list[psutil.Process]:
 
 
 def handled(project: Path) -> list[Handled]:
-    return DueTimes(Ledger.of_lake(project / "lake"), project / "lake").handled()
+    with closing(Ledger.of_lake(project / "lake")) as ledger:
+        return DueTimes(ledger, project / "lake").handled()
 
 
 def until(condition: Callable[[], object], seconds: float = 120) -> None:
@@ -112,6 +116,41 @@ def test_two_schedulers_run_each_due_time_once(project: Path, start: Callable[..
     assert sorted(each.run_id or "" for each in handled(project)) == sorted(runs)
     assert (project / "ran").read_text() == "x" * len(times)
     assert all("often: scheduled at * * * * * * (UTC); missed times: run-all" in log for log in logs)
+
+
+def test_two_machines_share_due_times_and_one_takes_over_when_the_other_is_gone(
+    project: Path, start: Callable[..., subprocess.Popen[str]], postgresql_ledger: str
+) -> None:
+    write(project, "often", "schedule: {cron: '*/2 * * * * *', missed: run-all}", always="false")
+    write(project, "long", "schedule: {on: [raw.a]}", "slow")
+    Lake(project / "lake").write("raw.a", [{"n": 1}])
+    schedulers = {process.pid: process for process in (start(), start())}
+    until(lambda: (project / "begun").exists() and sum(each.state == "succeeded" for each in handled(project)) >= 2)
+    (begun,) = [each for each in attempts(project) if "long" in each.cmdline()]
+    (lost,) = [pid for pid in schedulers if f" {pid} " in begun.cmdline()[7]]
+    schedulers[lost].kill()
+    for attempt in attempts(project):
+        if f" {lost} " in attempt.cmdline()[7]:
+            attempt.kill()
+    (project / "begun").unlink()
+    # As if it had been another machine: of its processes nothing is known here, only its lease counts.
+    with closing(Ledger.of_lake(project / "lake")) as ledger, ledger.transaction(sa.MetaData()) as connection:
+        statement = "update thresher_due_times set holder = 'elsewhere 1 0', lease_until = now() + interval '2 seconds'"
+        connection.execute(sa.text(f"{statement} where pipeline = 'long'"))
+    gone_at = time.monotonic()
+    until(lambda: (project / "begun").exists())
+    assert time.monotonic() - gone_at > 2
+    (process,) = [process for pid, process in schedulers.items() if pid != lost]
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    assert "long: due " in stop(process)
+    found = handled(project)
+    (long,) = [each for each in found if each.pipeline == "long"]
+    assert (long.state, long.attempt) == ("running", 1)
+    often = [each for each in found if each.pipeline == "often"]
+    assert [each.due_at for each in often] == [often[0].due_at + timedelta(seconds=2 * n) for n in range(len(often))]
+    ended = [each.run_id for each in often if each.state == "succeeded"]
+    assert len(set(ended)) == len(ended)
 
 
 def test_a_run_outlives_its_scheduler_and_is_not_run_again(
@@ -156,12 +195,13 @@ def test_a_cancelled_run_is_due_again(project: Path, start: Callable[..., subpro
 
 
 def test_once_runs_what_is_due_and_tells_whether_it_failed(project: Path) -> None:
-    write(project, "nightly", "schedule: {cron: '* * * * *'}")
+    write(project, "often", EVERY_SECOND)  # due again before its run has ended: no longer now
     write(project, "broken", "schedule: {cron: '* * * * *'}", "missing")
     command = [*THRESHER, "schedule", "--once"]
     result = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120)
     assert result.returncode == 1
-    assert {each.pipeline: each.state for each in handled(project)} == {"nightly": "succeeded", "broken": "refused"}
+    found = sorted((each.pipeline, each.state) for each in handled(project))
+    assert found == [("broken", "refused"), ("often", "succeeded")]
     assert "broken: error: pipelines/broken.yml:4: no notebook notebooks/missing.ipynb" in result.stderr
 
 
@@ -180,20 +220,18 @@ def test_edits_are_noticed(project: Path, start: Callable[..., subprocess.Popen[
 
 
 def test_a_change_by_another_pipeline_makes_due(project: Path) -> None:
-    write(project, "source", "", "write")
+    write(project, "source", "schedule: {cron: '* * * * *'}", "write")
     write(project, "follower", "schedule: {on: ['curated.*']}", "write")
     lake = project / "lake"
-    command = [*THRESHER, "run", "source"]
-    subprocess.run(command, cwd=project, check=True, capture_output=True)
-    schedule = Schedule(on=("curated.*",))
-    triggers = Triggers(lake, Ledger.of_lake(lake))
-    due = triggers.due("follower", schedule)
-    assert due is not None and due.cause == "curated.a version 0"
-    assert triggers.due("source", schedule) is None
-    assert triggers.due("follower", Schedule(on=("mart.*",))) is None
     result = subprocess.run([*THRESHER, "schedule", "--once"], cwd=project, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0
     assert "(curated.a version 0): succeeded" in result.stderr
+    schedule = Schedule(on=("curated.*",))
+    triggers = Triggers(lake, Ledger.of_lake(lake))
+    due = triggers.due("another", schedule)
+    assert due is not None and due.cause == "curated.a version 0"
+    assert triggers.due("another", Schedule(on=("mart.*",))) is None
+    assert triggers.due("source", schedule) is None
     assert triggers.due("follower", schedule) is None
 
 

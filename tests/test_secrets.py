@@ -272,6 +272,42 @@ def test_a_secret_is_hidden_however_it_is_written(written: str) -> None:
     assert hidden.startswith("before ") and hidden.endswith(" after")
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "&#104;&#117;&#110;&#116;&#101;&#114;&#50;",
+        "&#x68;&#x75;&#x6E;&#x74;&#x65;&#x72;&#x32;",
+        r"\u0068\u0075\u006e\u0074\u0065\u0072\u0032",
+        r"\x68\x75\x6e\x74\x65\x72\x32",
+        r"\150\165\156\164\145\162\062",
+        "%68%75%6E%74%65%72%32",
+        "68:75:6e:74:65:72:32",
+        "68 75 6E 74 65 72 32",
+        "0x68, 0x75, 0x6e, 0x74, 0x65, 0x72, 0x32",
+        "104, 117, 110, 116, 101, 114, 50",
+        "'h', 'u', 'n', 't', 'e', 'r', '2'",
+        "h-u-n-t-e-r-2",
+        "HUNTER2",
+        "hUnTeR2",
+        "2retnuh",
+        "aHVudGVyMg==",
+        "eGh1bnRlcjI=",
+        "eHhodW50ZXIy",
+    ],
+)
+def test_a_secret_is_found_in_disguise(written: str) -> None:
+    secrets = Secrets({"S": "hunter2"})
+    assert secrets.found(written) == ["S"]
+    assert secrets.found(secrets.hide(f"before {written} after")) == []
+
+
+def test_what_only_looks_like_a_secret_stays() -> None:
+    secrets = Secrets({"A": "abcd", "DAY": "20261123", "WAREHOUSE": "warehouse", "WORD": "carpet"})
+    text = "ABCD, dcba and 61 62 63 64; on 2026-11-23; the Warehouse of ${secret:WAREHOUSE}; a car, pet or Carpet"
+    assert secrets.hide(text) == text
+    assert secrets.hide("abcd 20261123 carpet") == "[secret A] [secret DAY] [secret WORD]"
+
+
 def test_the_lines_of_a_long_key_are_secret_too_and_a_secret_within_a_secret_is_named_rightly() -> None:
     secrets = Secrets(
         {"KEY": "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\n-----END KEY-----\n", "A": "abcd", "B": "abcdef"}

@@ -1,17 +1,15 @@
 """Runs after runs: what is skipped and why, what is run again, and how a run that failed is continued."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import nbformat
 import pytest
 
-import thresher
 from thresher.errors import UsageError
 from thresher.lake import Lake
 from thresher.ledger import Ledger, Run
@@ -26,6 +24,7 @@ rows = lake.read(source).to_arrow().num_rows if source else size
 lake.write(target, [{{"n": {function}(i)}} for i in range(rows)], mode="overwrite")
 open("ran", "a").write("{name} ")
 """
+WAIT = "import time\nopen('begun', 'w')\ntime.sleep(60)"
 PIPELINE = """\
 name: shop
 params: {size: 2}
@@ -176,21 +175,118 @@ def test_a_run_is_not_continued_when_other_data_came_in(project: Path) -> None:
         go(project, resume=True)
 
 
-def test_a_killed_run_ends_right_the_next_time(project: Path) -> None:
-    notebook(project, "c", "import time\nopen('begun', 'w')\ntime.sleep(60)")
-    env = {**os.environ, "PYTHONPATH": str(Path(thresher.__file__).parent.parent)}
-    command = [sys.executable, "-m", "thresher", "run", "shop", "--lake", str(project / "lake"), "--json"]
-    killed = subprocess.Popen(command, cwd=project, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 60
-    while not (project / "begun").exists():
-        assert time.monotonic() < end and killed.poll() is None
-        time.sleep(0.05)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
+Thresher = Callable[..., "subprocess.Popen[str]"]
+WaitFor = Callable[..., None]
+
+
+def test_a_killed_run_ends_right_the_next_time(project: Path, thresher: Thresher, wait_for: WaitFor) -> None:
+    notebook(project, "c", WAIT)
+    killed = thresher(project, "run", "shop", "--json")
+    wait_for((project / "begun").exists)
+    killed.kill()
+    killed.communicate()
     [left] = Ledger.of_lake(project / "lake").runs()
     assert (left.status, ran(project)) == ("running", ["a", "b", "b"])
     notebook(project, "c", WRITE.format(function="thrice", name="c"))
-    found = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=True)
-    shown = json.loads(found.stdout)
+    out, _ = thresher(project, "run", "shop", "--json").communicate(timeout=120)
+    shown = json.loads(out)
     assert (shown["id"], shown["status"], ran(project)) == (left.id, "succeeded", ["c"])
     assert Lake(project / "lake").read("raw.c").to_arrow().to_pylist() == [{"n": 0}, {"n": 3}]
+
+
+def test_a_forced_run_that_was_stopped_is_still_forced_where_it_goes_on(
+    project: Path, thresher: Thresher, wait_for: WaitFor
+) -> None:
+    go(project)
+    notebook(project, "b", WAIT)
+    forced = thresher(project, "run", "shop", "--force", "--select", "a+", "--jobs", "1")
+    wait_for((project / "begun").exists)
+    forced.send_signal(signal.SIGINT)
+    forced.communicate()
+    notebook(project, "b", WRITE.format(function="twice", name="b"))
+    ran(project)
+    planned = preview(project / "pipelines" / "shop.yml", lake=project / "lake")[1]
+    assert {each.step: (each.action, each.reason) for each in planned} == {
+        "a": ("skip", "nothing changed"),
+        "b": ("run", "asked for by --force"),
+        "c": ("run", "asked for by --force"),
+        "d": ("skip", "nothing changed"),
+    }
+    goes_on, steps = go(project)
+    assert ([steps[name] for name in "bc"], ran(project)) == (["succeeded: asked for by --force"] * 2, ["b", "c"])
+    assert goes_on.forced == ("b", "c")
+    assert go(project)[1] == dict.fromkeys("abcd", SKIPPED)
+
+
+def test_a_forced_run_begins_anew_unless_it_is_to_resume(project: Path) -> None:
+    notebook(project, "c", "raise ValueError('no')")
+    failed, _ = go(project)
+    assert (failed.status, ran(project)) == ("failed", ["a", "b", "b"])
+    resumed, _ = go(project, force=True, resume=True)
+    assert (resumed.id, ran(project)) == (failed.id, [])  # c, and nothing that it had done
+    # A selection that leaves out what failed cannot bring the run to its end.
+    with pytest.raises(UsageError, match=f"the last run, {failed.id}, has yet to do c, which this one leaves out"):
+        go(project, select=["a"], resume=True)
+    other, steps = go(project, select=["a"])
+    assert (other.id != failed.id, steps) == (True, {"a": SKIPPED})
+    assert Ledger.of_lake(project / "lake").run(failed.id).status == "failed"
+    anew, _ = go(project, force=True)
+    assert (anew.id != other.id, ran(project)) == (True, ["a", "b", "b"])
+
+
+def test_a_continued_run_took_as_long_as_it_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger.of_lake(tmp_path)
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Clock":
+            return cls.fromtimestamp(now.timestamp(), tz)
+
+    monkeypatch.setattr("thresher.ledger.datetime", Clock)
+    run_id = ledger.start_run("p", file="p.yml", engine="duckdb", params={}, lake=tmp_path)
+    now += timedelta(seconds=10)
+    ledger.finish_run(run_id, "failed")
+    now += timedelta(hours=5)
+    ledger.resume_run(run_id)
+    assert ledger.run(run_id).duration_s is None
+    now += timedelta(seconds=5)
+    ledger.start_step(run_id, "a", notebook="a.ipynb")
+    seen_at = now + timedelta(seconds=2)  # then it was killed, which nobody noticed for a day
+    now += timedelta(days=1)
+    assert ledger.interrupt_runs("p", tmp_path, seen_at=seen_at) == [run_id]
+    assert ledger.run(run_id).duration_s == 17.0
+    ledger.resume_run(run_id)
+    now += timedelta(seconds=3)
+    ledger.finish_run(run_id, "succeeded")
+    found = ledger.run(run_id)
+    assert (found.duration_s, found.started_at) == (20.0, datetime(2026, 11, 1, tzinfo=UTC))
+    ledger.close()
+
+
+def test_modules_in_the_folder_lib_are_imported_and_count(project: Path) -> None:
+    (project / "lib").mkdir()
+    (project / "shop.py").rename(project / "lib" / "shop.py")
+    (project / "lib" / "json.py").write_text("raise ImportError('what is installed comes first')")
+    assert (go(project)[0].status, ran(project)) == ("succeeded", ["a", "b", "b", "c"])
+    replace(project / "lib" / "shop.py", "3 * i", "i * 4")
+    _, steps = go(project)
+    assert (steps["c"], ran(project)) == ("succeeded: lib/shop.py changed", ["c"])
+
+
+def test_a_file_of_settings_that_a_step_names_counts(project: Path) -> None:
+    file = project / "pipelines" / "shop.yml"
+    notebook(project, "a", 'rules = "rules.yml"')
+    notebook(project, "b", "1")
+    file.write_text(
+        "name: shop\nsteps:\n  a: {notebook: notebooks/a.ipynb}\n"
+        "  b: {notebook: notebooks/b.ipynb, with: {source: model.xsd}}\n"
+    )
+    for name in ("rules.yml", "model.xsd"):
+        (project / name).write_text("a")
+    go(project)
+    for name, step in (("rules.yml", "a"), ("model.xsd", "b")):
+        (project / name).write_text("b")
+        planned = {each.step: each.reason for each in preview(file, lake=project / "lake")[1]}
+        assert planned == {"a": "nothing changed", "b": "nothing changed"} | {step: f"{name} changed"}
+        (project / name).write_text("a")

@@ -69,7 +69,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def steps(project: Path) -> Iterator[dict[str, StepRun]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("thresher.running.attempts._LONGEST_WAIT_S", 0.1)
-        found = run(project / "pipelines" / "limits.yml", lake=project / "lake", jobs=1)
+        found = run(project / "pipelines" / "limits.yml", lake=project / "lake", jobs=2)
     yield {step.name: step for step in found.run.steps}
 
 

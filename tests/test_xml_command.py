@@ -29,6 +29,7 @@ FLAT = [
     {"id": 3, "doc": None},
     {"id": 4, "doc": None},
 ]
+A_SCHEMA = "a schema that `thresher xml schema … --out FILE` wrote, or DDL such as 'id int, title string'"
 DDL = "struct<_code: string, book: struct<by: array<string>, price: decimal(4,2)>, title: string>"
 
 
@@ -46,6 +47,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number, document in enumerate(DOCUMENTS):
         Path("folder", "sub").mkdir(parents=True, exist_ok=True)
         Path("folder", "sub" if number else "", f"{number}.xml").write_text(document or "", "utf-8")
+    Path("list.json").write_text("[1, 2]\n")
+    Path("object.json").write_text('{"id": 1, "name": "x"}\n')
     Path("records.xml").write_text(f"<cs>{''.join(document or '' for document in DOCUMENTS)}", "utf-8")
     return tmp_path
 
@@ -327,6 +330,26 @@ def test_documents_that_are_cut_short_keep_what_can_be_salvaged() -> None:
         (
             ("flatten", "rows.csv", "--column", "doc", "--schema", "rows.jsonl", "--out", "rows.jsonl"),
             "error: --out rows.jsonl is, holds or lies in rows.jsonl, which is read; name another place\n",
+            2,
+        ),
+        *(
+            (
+                ("flatten", "rows.csv", "--column", "doc", "--schema", name, "--out", "out.parquet"),
+                f"error: {name}: found {found}; expected {A_SCHEMA}\n",
+                2,
+            )
+            for name, found in (
+                ("rows.parquet", "a Parquet file"),
+                ("folder/sub/2.xml", "nothing"),
+                ("folder/0.xml", "XML"),
+                ("list.json", "a JSON array"),
+                ("object.json", "a JSON object with id, name"),
+            )
+        ),
+        (
+            ("diff", "object.json", "rows.csv"),
+            "error: object.json: the column with the documents is not named; found ['id', 'name']. "
+            f"Nor is it a schema: found a JSON object with id, name, expected {A_SCHEMA}\n",
             2,
         ),
         (

@@ -399,6 +399,15 @@ def test_only_allowed_roots_are_accepted(document: str, roots: tuple[str, ...], 
     assert xml.discover([document], options).documents == accepted
 
 
+def test_a_refused_root_shows_how_its_document_begins() -> None:
+    document = "<?xml version='1.0'?>\n<!DOCTYPE q>\n  <q><id>7</id></q>"
+
+    (error,) = xml.parse([document], SCHEMA, xml.Options(roots=("p",))).errors.to_pylist()
+
+    assert (error["line"], error["column"], error["reason"]) == (3, 3, "the root element is q; expected p")
+    assert error["snippet"] == "<q><id>7</id></q>"
+
+
 def test_mode_failfast_raises_at_the_first_error_and_dropmalformed_nulls_the_document() -> None:
     documents = ["<p><n>1</n></p>", "<p><n>x</n></p>", "<p"]
     schema = xml.Schema.from_ddl("n int")

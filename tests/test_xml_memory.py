@@ -1,6 +1,11 @@
 """Memory that values were made in is used again, but never while somebody still holds them."""
 
+import platform
+import subprocess
+import sys
+
 import pyarrow as pa
+import pytest
 
 from thresher import xml
 from thresher.xml.shredding.arena import Blocks
@@ -42,3 +47,26 @@ def test_stretches_are_of_like_size() -> None:
     assert list(Column.of(pa.array(rows)).stretches(1_000)) == [(0, 12), (12, 24)]
     assert list(Column.of(pa.array([None, None], pa.string())).stretches(1_000)) == [(0, 2)]
     assert list(Column.of(pa.array([], pa.string())).stretches(1_000)) == []
+
+
+FREED = """
+import numpy as np
+import psutil
+
+from thresher.engines import open_engine
+
+engine = open_engine("duckdb")
+kept = []
+before = psutil.Process().memory_info().rss
+for _ in range(3):
+    blocks = [np.ones(2 << 20, np.uint8) for _ in range(50)]
+    kept.append(blocks.pop())
+    del blocks
+print((psutil.Process().memory_info().rss - before) >> 20)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is of the GNU C library; run it on Linux")
+def test_freed_blocks_go_back_to_the_system() -> None:
+    done = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True, check=True)
+    assert 6 <= int(done.stdout) < 30  # MB: the three that are kept; otherwise about 100

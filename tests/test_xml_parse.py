@@ -126,6 +126,10 @@ def test_errors_and_rescued_values_name_the_place_in_arrays() -> None:
         ("<p><a xsi:nil='1'/><a/></p>", "a array<string>", {"a": [None, ""]}, {}),
         ("<p><a xsi:nil='false'>x</a></p>", "a string", {"a": "x"}, {}),
         ("<p><a xsi:nil='true' k='1'/></p>", "a struct<_k: int>", {"a": {"_k": 1}}, {}),
+        ("<p><b xsi:nil='true'/><b/></p>", "a int", {"a": None}, {"b": [None, ""]}),
+        ("<p><b><c xsi:nil='1'/></b></p>", "a int", {"a": None}, {"b": {"c": None}}),
+        ("<p><b xsi:nil='true'>x</b></p>", "a int", {"a": None}, {"b": "x"}),
+        ("<p><a xsi:nil='true'/><a>2</a></p>", "a int", {"a": 2}, {"a": None}),
     ],
 )
 def test_shapes(document: str, ddl: str, value: Any, rescued: Any) -> None:

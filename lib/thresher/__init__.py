@@ -7,6 +7,7 @@
 The modules follow the way of the data: `th.ingest`, `th.flatten`, `th.dedupe`, `th.star`; `th.xml` parses documents.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from thresher.secrets.store import Secret, secret
 
 __version__ = "0.1.0"
+
+# For deltalake's allocator, which reads it when it is loaded, and keeps for seconds what it has freed.
+os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:1,dirty_decay_ms:0")
 
 # Loaded when first used: the command line answers before pandas, pyarrow and DuckDB are in memory.
 _PLACES = {

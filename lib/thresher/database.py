@@ -1,16 +1,19 @@
 """The ledger's database: a SQLite file in the lake, or the one that a URL names. Reached again when it was lost."""
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
+from thresher import disk_space
 from thresher.errors import LakeError, TransientError, UsageError
 
 BUSY_TIMEOUT_S = 30
@@ -58,6 +61,7 @@ class Database:
             url = url.set(drivername="postgresql+psycopg")
         self.file = Path(url.database) if url.drivername.startswith("sqlite") and url.database else None
         self.shown = url.render_as_string(hide_password=True)
+        self.is_read_only = bool(self.file and self.file.exists() and not _is_writable(self.file))
         self._prepared: list[sa.MetaData] = []
         self._was_reached = self._is_given_up = False
         try:
@@ -70,6 +74,8 @@ class Database:
             ) from error
 
     def _options(self, url: sa.URL) -> dict[str, Any]:
+        if self.file and self.is_read_only:
+            return {"creator": partial(_copied, self.file), "poolclass": sa.StaticPool}
         if self.file:
             return {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
         own = {name: value for name, value in _POSTGRESQL.items() if name not in url.query}
@@ -121,7 +127,9 @@ class Database:
             self._prepared.append(tables)
 
     def _create(self, connection: sa.Connection, tables: sa.MetaData) -> None:
-        if self.file:
+        if self.is_read_only:  # what is added here is added to the copy
+            connection.exec_driver_sql("PRAGMA query_only=OFF")
+        elif self.file:
             # Readers then never wait for a writer; the setting stays in the file.
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         if connection.dialect.name == "postgresql":
@@ -135,6 +143,8 @@ class Database:
                 connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {added}")
             for index in table.indexes:
                 connection.execute(CreateIndex(index, if_not_exists=True))
+        if self.is_read_only:
+            connection.exec_driver_sql("PRAGMA query_only=ON")
 
     def _again(self, work: Callable[[sa.Connection], Result]) -> Result:
         """What `work` returns; where the connection breaks off under it, it is done once more on another."""
@@ -153,6 +163,8 @@ class Database:
         except sa.exc.DBAPIError as error:
             if error.connection_invalidated:
                 raise _BrokenOff(f"ledger {self.shown}: the connection broke off: {error.orig}") from error
+            if disk_space.is_full(error.orig or error):
+                raise disk_space.full("the ledger", self.file or self.shown) from error
             raise LakeError(
                 f"ledger {self.shown}: cannot be read or written: {error.orig}. Expected a database that this user "
                 f"may write; check the file's owner and the disk, or name another database in THRESHER_LEDGER."
@@ -180,6 +192,25 @@ class Database:
 
 class _BrokenOff(TransientError):
     """A connection was lost in the middle of a transaction."""
+
+
+def _is_writable(file: Path) -> bool:
+    return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK | os.X_OK)
+
+
+def _copied(file: Path) -> sqlite3.Connection:
+    """The content of a file in memory, where it can get the columns that it lacks."""
+    address = file.absolute().as_uri()
+    copy = sqlite3.connect(":memory:", check_same_thread=False)
+    try:
+        # As it is, even while its run goes on elsewhere: that needs the files which a writer keeps beside it.
+        with closing(sqlite3.connect(f"{address}?mode=ro", uri=True)) as there:
+            there.backup(copy)
+    except sqlite3.OperationalError:
+        with closing(sqlite3.connect(f"{address}?mode=ro&immutable=1", uri=True)) as there:
+            there.backup(copy)
+    copy.execute("PRAGMA query_only=ON")  # a note in the copy would be lost
+    return copy
 
 
 def _missing(inspector: sa.Inspector, table: sa.Table) -> "list[sa.Column[Any]]":

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from thresher.columns import require_columns
 from thresher.counts import Counts
 from thresher.errors import UsageError
 from thresher.frame import Frame
-from thresher.lake import require_columns
 from thresher.types import quoted, unused
 
 

@@ -18,6 +18,7 @@ ThresherError
     ├── MissingColumns        a column that the step needs is not there
     ├── DuplicateKeys         a key that must be unique is not
     ├── WriteConflict         other writers kept changing the dataset
+    ├── DiskFull              a disk is full; what was written before is whole
     ├── TransientError        something outside did not answer; trying again may help
     ├── CountsDoNotAddUp      rows in differ from rows out, refused and duplicate
     ├── LockLost              another run may have taken over what this one was at
@@ -97,6 +98,10 @@ class DuplicateKeys(DataError):
 
 class WriteConflict(DataError, RuntimeError):
     """Other writers kept changing the dataset; nothing of this write was kept."""
+
+
+class DiskFull(DataError, OSError):
+    """A disk is full: what was written before is whole, and nothing is left of what could not be."""
 
 
 class TransientError(DataError):

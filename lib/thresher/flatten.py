@@ -8,13 +8,14 @@ from lxml import etree
 
 from thresher import drift as drifts
 from thresher import quarantine, structures, xml
+from thresher.columns import require_columns, require_unique
 from thresher.counts import Counts
 from thresher.datasets import parse_name
 from thresher.document_rows import DocumentRows, counts_of, refused_of
 from thresher.element_tables import default_tables, lineage_of, write_tables
 from thresher.errors import SchemaMismatch, UsageError
 from thresher.frame import Frame
-from thresher.lake import Lake, require_columns, require_unique
+from thresher.lake import Lake
 from thresher.project import text_of
 from thresher.types import quoted
 from thresher.xml.decoding import Refused

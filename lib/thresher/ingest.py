@@ -151,6 +151,12 @@ def _read_files(
             try:
                 # A file counts as a whole: no row of it goes out before the last one was read.
                 rows = _document(file["path"]) if format == "documents" else _parquet(file["path"], schema)
+            except FileNotFoundError:
+                # Refusing it would empty the dataset where the executors of a cluster do not see landing at all.
+                raise DataError(
+                    f"{file['path']} was there when landing was listed, and is not there where it is read. It must "
+                    f"stay until it is loaded; on a cluster, every executor must see it under the same path."
+                ) from None
             except (pa.ArrowException, OSError, ValueError) as error:
                 refused = {"_file": file["name"], "_rule": "unreadable file", "_reason": str(error)}
                 refused["_content"] = _bytes(Path(file["path"]))

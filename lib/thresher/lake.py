@@ -15,25 +15,19 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from filelock import FileLock, Timeout
 
-from thresher import sql
+from thresher import disk_space, merging, sql
+from thresher.columns import check_storable, fitted, require_columns, require_unique
 from thresher.datasets import ZONES, is_table_name, parse_name
 from thresher.engines import open_engine
-from thresher.errors import (
-    DatasetNotFound,
-    DuplicateKeys,
-    InvalidName,
-    LakeError,
-    SchemaMismatch,
-    UsageError,
-    WriteConflict,
-)
+from thresher.errors import DatasetNotFound, LakeError, SchemaMismatch, UsageError, WriteConflict
 from thresher.frame import Frame
+from thresher.merging import Merged
 from thresher.places import check_readable
 from thresher.project import resolve
 from thresher.sql.params import bind, literal
 from thresher.sql.statements import parse_statement
 from thresher.statements import Changed, compute
-from thresher.types import canonical_schema, ddl, has_void, quoted, unused
+from thresher.types import canonical_schema, ddl, quoted
 
 _LOCK_WAIT_S = 600
 _ATTEMPTS = 8
@@ -54,15 +48,6 @@ class Dataset:
     files: int
     columns: tuple[tuple[str, str], ...]
     updated_at: datetime
-
-
-@dataclass(frozen=True)
-class Merged:
-    """What a merge did with its rows."""
-
-    inserted: int
-    updated: int
-    unchanged: int
 
 
 class Lake:
@@ -128,7 +113,7 @@ class Lake:
                 f"rows cannot be read: {error}. Expected a Frame, an Arrow table or reader, a pandas DataFrame, or a "
                 f"list of dicts whose values have one type per column."
             ) from error
-        _check_columns("rows", rows.schema)  # before an engine sees them: DuckDB renames the second of a and A
+        check_storable(rows.schema, "rows")  # before an engine sees them: DuckDB renames the second of a and A
         return self.engine.from_arrow(rows)
 
     def exists(self, name: str) -> bool:
@@ -193,16 +178,16 @@ class Lake:
         if schema == "replace" and (mode != "overwrite" or partition):
             raise UsageError(f"{name}: schema='replace' goes with a whole overwrite only")
         frame = self.frame(rows)
-        _check_columns(name, frame.schema)
+        check_storable(frame.schema, name)
         with self._writing(name):
             exists = self.exists(name)
             if not exists and partition:
                 raise DatasetNotFound(f"{name}: cannot overwrite a partition of a dataset that is not there")
             self._check_partitions(name, frame, partition_by, exists)
             if exists and schema != "replace":
-                frame = self._fitted(name, frame, schema)
+                frame = fitted(frame, self.schema(name), name, is_evolving=schema == "evolve")
             if exists and mode == "overwrite":
-                frame = self.engine.stage(frame)
+                frame = self.engine.spool(frame)
                 if self._holds(name, frame, partition):
                     return self._version(name)
             self._commit(
@@ -341,72 +326,17 @@ class Lake:
         require_columns(frame, keys, name)
         require_unique(frame, keys, name)
         if version is None:
-            _check_columns(name, frame.schema)
+            check_storable(frame.schema, name)
             self._commit(name, frame, mode="append")
             return Merged(inserted=frame.count(), updated=0, unchanged=0)
-        frame = self._fitted(name, frame, schema)
+        frame = fitted(frame, self.schema(name), name, is_evolving=schema == "evolve")
         if frame.schema != self.schema(name):
             self._commit(name, frame.head(0), mode="append", schema_mode="merge")
             version = self._version(name)
-        return self._merge_fitted(name, frame, keys, version)
-
-    def _merge_fitted(self, name: str, frame: Frame, keys: Sequence[str], version: int) -> Merged:
-        current = self.engine.read(self.location(name), version)
-        on = " and ".join(f"s.{quoted(key)} <=> t.{quoted(key)}" for key in keys)
-        met = {"t": current, "s": frame}
-        require_unique(self.engine.sql(f"select t.* from t left semi join s on {on}", met), keys, name)
-        there, is_there = unused("_there", frame.columns), unused("_is_there", frame.columns)
-        values = [quoted(column) for column in frame.columns if column not in keys]
-        same = " and ".join(f"s.{value} <=> t.{value}" for value in values) or "true"
-        kept = ", ".join(f"s.{quoted(column)}" for column in frame.columns)
-        compared = self.engine.stage(
-            self.engine.sql(
-                f"select {kept}, t.{there} is not null as {is_there} from s "
-                f"left join (select *, true as {there} from t) t on {on} where t.{there} is null or not ({same})",
-                met,
-            )
-        )
-        total, changed = frame.count(), compared.count()
-        updated = self.engine.sql(f"select 1 as one from rows where {is_there}", {"rows": compared}).count()
-        if changed:
-            columns = ", ".join(quoted(column) for column in frame.columns)
-            changes = self.engine.sql(f"select {columns} from rows", {"rows": compared})
+        changes, merged = merging.compare(frame, self.engine.read(self.location(name), version), keys, name)
+        if merged.inserted or merged.updated:
             self.engine.upsert(self.location(name), changes, keys, version, _note())
-        return Merged(inserted=changed - updated, updated=updated, unchanged=total - changed)
-
-    def _fitted(self, name: str, frame: Frame, schema: str) -> Frame:
-        """The frame with the dataset's columns in its order, widened where that loses nothing."""
-        target = self.schema(name)
-        new = [column for column in frame.columns if column not in target.names]
-        missing = [column for column in target.names if column not in frame.columns]
-        if (new or missing) and schema != "evolve":
-            raise SchemaMismatch(
-                f"{name}: the rows have "
-                + " and ".join(
-                    [f"new columns {new}"] * bool(new) + [f"no columns {missing}"] * bool(missing),
-                )
-                + f"; the dataset has {target.names}. Give the missing columns, or write with schema='evolve' "
-                f"(or schema='replace' with an overwrite)."
-            )
-        parts = []
-        for field in target:
-            column = quoted(field.name)
-            if field.name in missing:
-                parts.append(f"cast(null as {ddl(field.type)}) as {column}")
-                continue
-            found = frame.schema.field(field.name).type
-            if found == field.type:
-                parts.append(column)
-            elif _fits(found, field.type):
-                parts.append(f"cast({column} as {ddl(field.type)}) as {column}")
-            else:
-                raise SchemaMismatch(
-                    f"{name}: column {field.name} is {ddl(found)} in the rows, {ddl(field.type)} in the dataset. "
-                    f"Cast it in the query, or overwrite with schema='replace'."
-                )
-        if frame.schema == target:
-            return frame
-        return self.engine.sql(f"select {', '.join(parts + [quoted(c) for c in new])} from rows", {"rows": frame})
+        return merged
 
     def _holds(self, name: str, frame: Frame, partition: Mapping[str, Any] | None) -> bool:
         """Whether the dataset, or that partition of it, holds exactly these rows already."""
@@ -414,9 +344,7 @@ class Lake:
         if partition:
             where = " and ".join(f"{quoted(column)} <=> {literal(value)}" for column, value in partition.items())
             current = self.sql(f"select * from rows where {where}", rows=current)
-        if frame.schema != current.schema or frame.count() != current.count():
-            return False
-        return not self.engine.difference(frame, current).head(1).count()
+        return self.engine.is_same(frame, current)
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[None]:
@@ -431,62 +359,13 @@ class Lake:
                 f"{name}: another process has been writing for {_LOCK_WAIT_S} s ({folder / name}.lock); try again later"
             ) from None
         except OSError as error:
+            if disk_space.is_full(error):
+                raise disk_space.full(name, self.path) from error
             raise LakeError(f"lake {self.path} cannot be written: {error}") from error
         try:
             yield
         finally:
             lock.release()
-
-
-def require_columns(frame: Frame, columns: Sequence[str], what: str) -> None:
-    """Raise MissingColumns unless the frame has all of them."""
-    from thresher.errors import MissingColumns
-
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        raise MissingColumns(f"{what}: missing columns {missing}; found {frame.columns}")
-
-
-def require_unique(frame: Frame, keys: Sequence[str], what: str) -> None:
-    """Raise DuplicateKeys, naming the first of them, unless the keys are unique (null equals null)."""
-    columns = ", ".join(quoted(key) for key in keys)
-    twice = frame.engine.sql(
-        f"select {columns}, count(*) as copies from rows group by {columns} having count(*) > 1", {"rows": frame}
-    )
-    first = twice.head(3).to_arrow().to_pylist()
-    if first:
-        raise DuplicateKeys(
-            f"{what}: key {list(keys)} is not unique: {twice.count()} keys stand in several rows, "
-            f"among them {first}. Deduplicate the rows first, or choose a key that identifies a row."
-        )
-
-
-def _check_columns(name: str, schema: pa.Schema) -> None:
-    seen: dict[str, str] = {}
-    for column, kind in zip(schema.names, canonical_schema(schema).types, strict=True):
-        if has_void(kind):
-            raise SchemaMismatch(
-                f"{name}: column {column!r} is NULL without a type ({ddl(kind)}), which no table can hold. "
-                "Write cast(NULL as type) in the query."
-            )
-        if not column or column.lower() in seen:
-            raise InvalidName(
-                f"{name}: column {column!r} "
-                + (f"has the name of {seen[column.lower()]!r}, case aside" if column else "has no name")
-                + "; neither SQL nor Spark could tell them apart. Rename it."
-            )
-        seen[column.lower()] = column
-
-
-def _fits(found: pa.DataType, target: pa.DataType) -> bool:
-    """Whether every value of one type has an equal value in the other."""
-    integers = [pa.int8(), pa.int16(), pa.int32(), pa.int64()]
-    if found in integers and target in integers:
-        return integers.index(found) <= integers.index(target)
-    if pa.types.is_decimal(found) and pa.types.is_decimal(target):
-        whole = found.precision - found.scale <= target.precision - target.scale
-        return bool(whole and found.scale <= target.scale)
-    return bool(found == pa.float32() and target == pa.float64())
 
 
 def _schema(table: DeltaTable) -> pa.Schema:

@@ -93,11 +93,17 @@ class Run:
     steps: tuple[StepRun, ...] = field(default=())
     pid: int | None = None
     lake: str | None = None
+    # Of a run that was continued: when it last went on, and how many seconds it had run before.
+    resumed_at: datetime | None = None
+    earlier_s: float = 0.0
+    forced: tuple[str, ...] = ()  # the steps that it was told to run even if nothing changed
 
     @property
     def duration_s(self) -> float | None:
-        """Seconds from start to end; None while it runs."""
-        return None if self.ended_at is None else (self.ended_at - self.started_at).total_seconds()
+        """Seconds that it ran, without the time between its end and its going on; None while it runs."""
+        if self.ended_at is None:
+            return None
+        return self.earlier_s + (self.ended_at - (self.resumed_at or self.started_at)).total_seconds()
 
 
 _metadata = sa.MetaData()
@@ -116,6 +122,9 @@ _runs = sa.Table(
     sa.Column("error", AnyText),
     sa.Column("pid", sa.Integer),
     sa.Column("lake", sa.Text),
+    sa.Column("resumed_at", Utc),
+    sa.Column("earlier_s", sa.Float, server_default="0"),
+    sa.Column("forced", sa.JSON(none_as_null=True)),
     sa.Index("thresher_runs_by_pipeline", "pipeline", "started_at"),
 )
 _steps = sa.Table(
@@ -173,16 +182,17 @@ class Ledger:
         params: Mapping[str, Any],
         description: str = "",
         lake: Path | None = None,
+        forced: Sequence[str] = (),
     ) -> str:
         """Note that a run of a pipeline begins now, in this process; return the run's id.
 
-        Raises LakeError when the ledger cannot be written.
+        `forced` are the steps that it runs even if nothing changed. Raises LakeError when the ledger cannot be written.
         """
         now = datetime.now(UTC)
         run_id = f"{pipeline}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         row: dict[str, Any] = {"id": run_id, "pipeline": pipeline, "description": description, "file": file}
         row |= {"engine": engine, "params": dict(params), "status": "running", "started_at": now, "pid": os.getpid()}
-        row |= {"lake": str(lake) if lake else None}
+        row |= {"lake": str(lake) if lake else None, "forced": list(forced)}
         # What is not there is deleted: so it may be executed twice.
         self._write(_runs.delete().where(_runs.c.id == run_id), _runs.insert().values(row))
         return run_id
@@ -197,9 +207,14 @@ class Ledger:
             _steps.update().where(steps).values(status="interrupted", ended_at=now),
         )
 
-    def resume_run(self, run_id: str) -> None:
-        """Note that a run that had ended goes on, in this process."""
-        values = {"status": "running", "ended_at": None, "error": None, "pid": os.getpid()}
+    def resume_run(self, run_id: str, *, forced: Sequence[str] = ()) -> None:
+        """Note that a run that had ended goes on, in this process; `forced` as for `start_run`."""
+        values: dict[str, Any] = {"status": "running", "ended_at": None, "error": None, "pid": os.getpid()}
+        values |= {
+            "forced": list(forced),
+            "resumed_at": datetime.now(UTC),
+            "earlier_s": self.run(run_id).duration_s or 0.0,
+        }
         self._write(_runs.update().where(_runs.c.id == run_id).values(values))
 
     def start_step(self, run_id: str, name: str, *, notebook: str, executed: str = "", reason: str = "") -> None:
@@ -263,21 +278,23 @@ class Ledger:
         """Note the page (relative to the site) that a step's notebook was published as."""
         self._update_step(run_id, name, {"report": report})
 
-    def interrupt_runs(self, pipeline: str, lake: Path | None = None) -> list[str]:
+    def interrupt_runs(self, pipeline: str, lake: Path | None = None, *, seen_at: datetime | None = None) -> list[str]:
         """Mark the runs of a pipeline on a lake that never ended as interrupted; return their ids.
 
-        To be called only by who holds the pipeline's lock: then nobody else can be running it.
+        They ended when they last gave a sign of life: `seen_at`, or later where they noted something of a step. To be
+        called only by who holds the pipeline's lock: then nobody else can be running it.
         """
         unfinished = (_runs.c.pipeline == pipeline) & (_runs.c.status == "running")
         unfinished &= _runs.c.lake.is_(None) | (_runs.c.lake == str(lake))
-        ids = [row["id"] for row in self._read(sa.select(_runs.c.id).where(unfinished))]
-        if ids:
-            values = {"status": "interrupted", "ended_at": datetime.now(UTC), "error": "the process was killed"}
+        runs = self._select(sa.select(_runs).where(unfinished))
+        for run in runs:
+            values = {"status": "interrupted", "ended_at": _last_sign(run, seen_at), "error": "the process was killed"}
+            of_run = (_steps.c.run_id == run.id) & (_steps.c.status == "running")
             self._write(
-                _steps.update().where(_steps.c.run_id.in_(ids) & (_steps.c.status == "running")).values(values),
-                _runs.update().where(_runs.c.id.in_(ids)).values(values),
+                _steps.update().where(of_run).values(values),
+                _runs.update().where(_runs.c.id == run.id).values(values),
             )
-        return ids
+        return [run.id for run in runs]
 
     def forget_runs(self, run_ids: Sequence[str]) -> None:
         """Remove runs with their steps; one that is running stays."""
@@ -355,7 +372,7 @@ class Ledger:
         steps: dict[str, list[StepRun]] = {}
         for row in self._read(ordered) if rows else ():
             steps.setdefault(row["run_id"], []).append(_step_run(dict(row)))
-        return [Run(**row, steps=tuple(steps.get(row["id"], ()))) for row in rows]
+        return [_run(dict(row), steps.get(row["id"], ())) for row in rows]
 
     def _select_steps(self, query: "sa.Select[Any]") -> list[StepRun]:
         return [_step_run(dict(row)) for row in self._read(query)]
@@ -373,6 +390,18 @@ def _known(status: str) -> str:
     if status not in STATUSES:
         raise ValueError(f"unknown status {status!r}; expected one of {', '.join(STATUSES)}")
     return status
+
+
+def _run(row: Mapping[str, Any], steps: Sequence[StepRun]) -> Run:
+    # A run of an earlier version has noted nothing of these.
+    later = {"earlier_s": row["earlier_s"] or 0.0, "forced": tuple(row["forced"] or ())}
+    return Run(**{**row, **later}, steps=tuple(steps))
+
+
+def _last_sign(run: Run, seen_at: datetime | None) -> datetime:
+    """When a run whose process is gone was last known to be at work."""
+    of_steps = (moment for step in run.steps for moment in (step.started_at, step.ended_at))
+    return max(moment for moment in (run.started_at, run.resumed_at, seen_at, *of_steps) if moment)
 
 
 def _step_run(row: Mapping[str, Any]) -> StepRun:

@@ -16,14 +16,15 @@ from thresher.notices.recipients import Recipient, read_recipients
 from thresher.parameters.arguments import LAKE_PARAMETER as LAKE_PARAMETER
 from thresher.parameters.arguments import StepArguments, arguments_of, open_secrets
 from thresher.parameters.notebook import Contract, read_contract
-from thresher.parameters.params import params_of, uses
-from thresher.parameters.references import RUN_ID, replace_run_id
+from thresher.parameters.params import Params, explained, params_of, uses
+from thresher.parameters.references import RUN_ID, Unknown, fill, replace_run_id
 from thresher.pipeline_file import PipelineText, Problems, StepText, did_you_mean, read
 from thresher.places import check_readable, lake_folder
 from thresher.project import names_file, project_root, resolve
 from thresher.running.step_settings import Settings
 from thresher.schedules.schedule import Schedule, read_schedule
 from thresher.secrets.leaks import Secrets
+from thresher.spark_address import TOKEN_VARIABLE, without_token
 
 TEXT_FILES = (".sql", ".ddl")  # a parameter that is text may be the path of such a file
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
@@ -73,6 +74,8 @@ def check_engine(name: str) -> str:
     >>> check_engine("sc://spark.example:15002")
     'sc://spark.example:15002'
     """
+    if without_token(name) != name:
+        raise UsageError(f"found a token in the address (not shown), expected it in the variable {TOKEN_VARIABLE}")
     if not _ENGINE.fullmatch(name):
         raise UsageError(f"found {name!r}, expected duckdb, spark or sc://host:port (--engine, THRESHER_ENGINE)")
     return name
@@ -135,7 +138,7 @@ def load(
     values = params_of(text, given, uses(text, contracts), run, problems, places)
     arguments = {step.name: arguments_of(step, contracts[step.name], values, problems) for step in text.steps}
     opened = open_secrets([(step, arguments[step.name]) for step in text.steps], values, problems)
-    steps = [_step(step, contracts[step.name], arguments[step.name], project, problems) for step in text.steps]
+    steps = [_step(step, contracts[step.name], arguments[step.name], values, project, problems) for step in text.steps]
     ordered = _ordered(steps, {step.name: step for step in text.steps}, exists, problems)
     schedule = read_schedule(text.schedule, text.schedule_line, problems)
     notify = overrides.recipients(read_recipients(text.notify, problems))
@@ -176,11 +179,15 @@ def _check_names(text: PipelineText, problems: Problems) -> None:
             problems.add(line, f"{what}: found {name!r}, expected {expected}")
 
 
-def _step(text: StepText, contract: Contract | None, given: StepArguments, project: Path, problems: Problems) -> Step:
+def _step(
+    text: StepText,
+    contract: Contract | None,
+    given: StepArguments,
+    params: Params,
+    project: Path,
+    problems: Problems,
+) -> Step:
     arguments = given.values
-    engine, engine_line = text.engine or (None, 0)
-    if engine:
-        problems.catch(engine_line, "engine", check_engine, engine)
     if contract:
         _check_landing(text, given, contract, project, problems)
         _check_files(text, arguments, project, problems)
@@ -193,7 +200,7 @@ def _step(text: StepText, contract: Contract | None, given: StepArguments, proje
         reads=datasets["reads"],
         writes=datasets["writes"],
         after=(),
-        engine=engine,
+        engine=_engine(text, params, problems),
         is_report=text.report,
         takes_lake=takes_lake,
         # papermill writes the values given into a cell of their own.
@@ -203,6 +210,19 @@ def _step(text: StepText, contract: Contract | None, given: StepArguments, proje
         volatile=given.volatile,
         secrets=given.secrets,
     )
+
+
+def _engine(text: StepText, params: Params, problems: Problems) -> str | None:
+    """The engine that a step asks for, references replaced; None for the run's, also where they come to nothing."""
+    if text.engine is None:
+        return None
+    said, line = text.engine
+    try:
+        engine = str(fill(said, params.values, params.run).value)
+    except Unknown as error:
+        problems.add(line, explained(error, params.filled))
+        return None
+    return problems.catch(line, "engine", check_engine, engine) if engine else None
 
 
 def _contract(text: StepText, project: Path, problems: Problems) -> Contract | None:

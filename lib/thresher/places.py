@@ -10,6 +10,7 @@ from pathlib import Path
 from thresher import environments
 from thresher.errors import LakeError
 from thresher.project import resolve
+from thresher.spark_address import take_token
 
 DEFAULT_LAKE = "lake"
 DEFAULT_ENGINE = "duckdb"
@@ -37,8 +38,11 @@ def site_folder(lake: Path, site: Path | str | None = None) -> Path:
 
 
 def engine_name(engine: str | None = None) -> str:
-    """The name of the engine that is meant, as given or chosen, else duckdb; not checked."""
-    return engine or _chosen("THRESHER_ENGINE", environments.current(), "engine") or DEFAULT_ENGINE
+    """The name of the engine that is meant, as given or chosen, else duckdb; not checked.
+
+    A token in its address goes into the environment, so that no ledger, page or message shows it.
+    """
+    return take_token(engine or _chosen("THRESHER_ENGINE", environments.current(), "engine") or DEFAULT_ENGINE)
 
 
 def ledger_url(lake: Path) -> str | None:

@@ -5,6 +5,8 @@ from pathlib import Path
 from thresher.errors import UsageError
 
 MARKERS = ("pipelines", "notebooks")
+LIBRARY = "lib"
+"""The folder of a project whose modules every notebook can import."""
 
 
 def project_root(start: Path | str = ".") -> Path:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from thresher import dedupe, quarantine
+from thresher.columns import require_columns, require_unique
 from thresher.counts import Counts
 from thresher.errors import DuplicateKeys, UsageError
 from thresher.frame import Frame
-from thresher.lake import Lake, require_columns, require_unique
+from thresher.lake import Lake
 from thresher.types import ddl, quoted
 
 UNKNOWN = -1

@@ -4,26 +4,38 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
 from thresher.cli.copy import copy
 from thresher.cli.export import export
 from thresher.cli.notebooks import kernels, notebooks
-from thresher.cli.parts import Day, Parameter, environment_option, json_flag, lake_option, print_json, print_table
+from thresher.cli.parts import (
+    Command,
+    Day,
+    Parameter,
+    environment_option,
+    json_flag,
+    lake_option,
+    print_json,
+    print_table,
+)
 from thresher.cli.pipeline_help import PipelineCommand
 from thresher.cli.runs import headline, run_as_dict, runs
 from thresher.cli.schedule import backfill, schedule
 from thresher.cli.secrets import secrets
 from thresher.cli.xml import xml
+from thresher.disk_space import full, is_full
 from thresher.errors import ThresherError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from thresher.lake import Lake
     from thresher.pipeline import Step
+    from thresher.runner import RunOptions
     from thresher.running.decisions import Decision
 
 CANCELLED = 130
@@ -38,6 +50,11 @@ class _Group(click.Group):
         except ThresherError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(2 if isinstance(error, UsageError) else 1)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            click.echo(f"error: {full(error.filename or 'a file', error.filename or 'the temporary folder')}", err=True)
+            ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("cancelled", err=True)
             ctx.exit(CANCELLED)
@@ -58,6 +75,13 @@ _force = click.option("--force", is_flag=True, help="Run the steps even if nothi
 _site = click.option("--site", metavar="DIR", help="The site's folder (default: site beside the lake).")
 
 
+def _run_options(command: Command) -> Command:
+    """What `run` and `plan` have in common: the fields of `RunOptions` that tell what a run would do."""
+    for option in (json_flag, _force, _select, _site, _engine, _lake, _date, _params, _pipeline):
+        command = option(command)
+    return command
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="thresher", message="%(version)s")
 def main() -> None:
@@ -67,30 +91,10 @@ def main() -> None:
 
 
 @main.command(cls=PipelineCommand)
-@_pipeline
-@_params
-@_date
-@_lake
-@_engine
-@_site
+@_run_options
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Notebooks at once (default: one per core).")
-@_select
-@_force
 @click.option("--resume", is_flag=True, help="Continue the last run, or fail when it cannot be.")
-@json_flag
-def run(
-    pipeline: str,
-    params: Sequence[tuple[str, str]],
-    date: date | None,
-    lake: str | None,
-    engine: str | None,
-    site: str | None,
-    jobs: int | None,
-    select: Sequence[str],
-    force: bool,
-    resume: bool,
-    as_json: bool,
-) -> None:
+def run(pipeline: str, params: Sequence[tuple[str, str]], as_json: bool, **options: "Unpack[RunOptions]") -> None:
     """Run a pipeline: a file, or the bare name of one in pipelines/.
 
     A step is skipped when nothing has changed that its result depends on. A run that failed or was killed is
@@ -101,19 +105,7 @@ def run(
     from thresher import runner
 
     console = Console(stderr=as_json)
-    result = runner.run(
-        pipeline,
-        dict(params),
-        date=date,
-        lake=lake,
-        engine=engine,
-        site=site,
-        jobs=jobs,
-        select=select,
-        force=force,
-        resume=resume,
-        console=console,
-    )
+    result = runner.run(pipeline, dict(params), console=console, **options)
     if as_json:
         print_json(run_as_dict(result.run) | {"site": str(result.site)})
     else:
@@ -123,35 +115,15 @@ def run(
 
 
 @main.command(cls=PipelineCommand)
-@_pipeline
-@_params
-@_date
-@_lake
-@_engine
-@_site
-@_select
-@_force
-@json_flag
-def plan(
-    pipeline: str,
-    params: Sequence[tuple[str, str]],
-    date: date | None,
-    lake: str | None,
-    engine: str | None,
-    site: str | None,
-    select: Sequence[str],
-    force: bool,
-    as_json: bool,
-) -> None:
+@_run_options
+def plan(pipeline: str, params: Sequence[tuple[str, str]], as_json: bool, **options: "Unpack[RunOptions]") -> None:
     """Check a pipeline and show what a run would do with each step, and why; writes nothing.
 
     run: its result is out of date. skip: nothing changed. wait: that depends on what the steps before it bring.
     """
     from thresher import runner
 
-    checked, decisions = runner.preview(
-        pipeline, dict(params), date=date, lake=lake, engine=engine, site=site, select=select, force=force
-    )
+    checked, decisions = runner.preview(pipeline, dict(params), **options)
     if as_json:
         by_name = {decision.step: asdict(decision) for decision in decisions}
         found = asdict(checked)
@@ -169,7 +141,7 @@ def plan(
         for verb, datasets in (("reads", step.reads), ("writes", step.writes)):
             if datasets:
                 click.echo(f"      {verb} {', '.join(datasets)}")
-    _tell_copies(checked.steps, lake)
+    _tell_copies(checked.steps, options.get("lake"))
     click.echo(_total(decisions))
 
 
@@ -261,13 +233,15 @@ def portable(pipeline: str, params: Sequence[tuple[str, str]], lake: str | None)
 @check.command()
 @_pipeline
 @_params
+@click.option("--engine", default="spark", metavar="ENGINE", help="Compare with: spark (default), sc://host:port.")
 @environment_option
-def parity(pipeline: str, params: Sequence[tuple[str, str]]) -> None:
+def parity(pipeline: str, params: Sequence[tuple[str, str]], engine: str) -> None:
     """Run a pipeline on both engines and compare table by table."""
     from thresher import parity as engines
-    from thresher.pipeline import find
+    from thresher.pipeline import check_engine, find
+    from thresher.places import engine_name
 
-    result = engines.check(find(pipeline), dict(params))
+    result = engines.check(find(pipeline), dict(params), other_engine=check_engine(engine_name(engine)))
     click.echo(result)
     sys.exit(0 if result.is_equal else 1)
 
@@ -282,7 +256,7 @@ for command in (schedule, backfill, export):
     main.add_command(command)
 
 
-def _tell_copies(steps: "Sequence[Step]", lake: str | None) -> None:
+def _tell_copies(steps: "Sequence[Step]", lake: "Path | str | None") -> None:
     """Which datasets a run would first copy from the lake that its environment is a copy of."""
     from thresher import environments
     from thresher.places import lake_folder

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from thresher.spark_address import take_token
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -64,7 +66,8 @@ def lake_option(command: Command) -> Command:
 
 def run_options(*, lake: Path, engine: str | None, site: str | None, jobs: int | None) -> list[str]:
     """The options of `thresher run` for a process that knows nothing of this one."""
-    given = {"--env": os.environ.get("THRESHER_ENV"), "--lake": lake, "--engine": engine, "--jobs": jobs}
+    given = {"--env": os.environ.get("THRESHER_ENV"), "--lake": lake, "--jobs": jobs}
+    given |= {"--engine": engine and take_token(engine)}  # others may see the options of a process
     given |= {"--site": site and Path(site).resolve()}
     return [str(part) for name, value in given.items() if value is not None for part in (name, value)]
 

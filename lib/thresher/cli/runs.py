@@ -98,14 +98,17 @@ def runs(
 @lake_option
 @json_flag
 def show(run_id: str, lake: str | None, as_json: bool) -> None:
-    """A run and its steps; the figures of a skipped step are those of the run that executed it."""
+    """A run, its steps and the notices sent of it; figures of a skipped step are those of the run that executed it."""
     from dataclasses import replace
+
+    from thresher.notices.sending import sent
 
     ledger, folder = _ledger(lake)
     (run,) = _as_seen(ledger, [_found(ledger, folder, run_id)])
     run = replace(run, steps=tuple(ledger.results(run.id)))
+    notices = sent(ledger, run.id)
     if as_json:
-        print_json(run_as_dict(run))
+        print_json(run_as_dict(run) | {"notices": [asdict(notice) for notice in notices]})
         return
     click.echo(headline(run))
     for name, value in (("engine", run.engine), ("lake", run.lake or folder), *run.params.items()):
@@ -114,6 +117,9 @@ def show(run_id: str, lake: str | None, as_json: bool) -> None:
     for step in run.steps:
         if step.error:
             click.echo(f"\n{step.name} {step.status}: {step.error}")
+    for notice in notices:
+        how = f"was not sent: {notice.error}" if notice.error else "was sent"
+        click.echo(f"\nnotice of {notice.event} to {notice.service} {how} at {_time(notice.sent_at)}")
 
 
 @runs.command()

@@ -2,12 +2,16 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from thresher.cli.parts import Parameter, json_flag, lake_option, print_json, print_table, run_options
+
+if TYPE_CHECKING:
+    from thresher.pipeline import Pipeline
 
 _lake = lake_option
 _engine = click.option("--engine", metavar="ENGINE", help="duckdb (default), spark or sc://host:port.")
@@ -142,16 +146,10 @@ def backfill(
         raise UsageError(f"--to {last:%Y-%m-%d} is before --from {first:%Y-%m-%d}; expected a range of dates")
     folder = lake_folder(lake)
     days = dates(first.date(), last.date(), every)
-    # What is wrong on every date is wrong with what was asked; what is wrong on some is theirs.
-    refused = []
-    for day in days:
-        try:
-            name = plan(pipeline, dict(params), lake=folder, date=day).name
-            break
-        except UsageError as error:
-            refused.append(error)
-    else:
-        raise refused[0]
+    planned = _planned(lambda day: plan(pipeline, dict(params), lake=folder, date=day), days)
+    name = planned[0].name
+    if len(planned) == 2 and planned[0].steps == planned[1].steps:
+        _say(f"{name}: no step depends on ${{run.date}}, so that the dates differ in nothing")
     check_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
     options = run_options(lake=folder, engine=engine, site=site, jobs=jobs)
@@ -164,6 +162,26 @@ def backfill(
         [(str(each.date), each.status, "–" if each.seconds is None else f"{each.seconds:.1f}") for each in outcomes],
     )
     sys.exit(0 if all(each.is_good for each in outcomes) else 1)
+
+
+def _planned(plan: "Callable[[date], Pipeline]", days: Sequence[date]) -> "list[Pipeline]":
+    """A pipeline as it is on the first two dates on which nothing is wrong with it; at least on one.
+
+    What is wrong on every date is wrong with what was asked, and raised; what is wrong on some is theirs.
+    """
+    from thresher.errors import UsageError
+
+    planned, refused = [], []
+    for day in days:
+        try:
+            planned.append(plan(day))
+        except UsageError as error:
+            refused.append(error)
+        if len(planned) == 2:
+            break
+    if not planned:
+        raise refused[0]
+    return planned
 
 
 def _shown(row: Mapping[str, object]) -> list[str]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from thresher.xml import Options, Schema, Source
 
 _LONGEST_SCHEMA = 64 * 1024 * 1024
+_SCHEMA_KEYS = {"format", "options", "seen"}
+_EXPECTED = "a schema that `thresher xml schema … --out FILE` wrote, or DDL such as 'id int, title string'"
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,14 @@ def schema_of(file: str, documents: Documents) -> "Schema":
     path = Path(file)
     if path.suffix == ".ddl" or (path.is_file() and _holds_schema(path)):
         return _from_file(file, documents)
-    source = documents.open(file)
+    try:
+        source = documents.open(file)
+    except UsageError as error:
+        if not path.is_file() or documents.column:
+            raise
+        with path.open("rb") as content:
+            form = _other_form(content.readline(_LONGEST_SCHEMA)) or "text"
+        raise UsageError(f"{error}. Nor is it a schema: found {form}, expected {_EXPECTED}") from error
     found = schema_for(source, documents, None, None)
     note_unread(source)
     return found
@@ -130,7 +139,7 @@ def _holds_schema(path: Path) -> bool:
     with path.open("rb") as file:
         line = file.readline(_LONGEST_SCHEMA)
     try:
-        return {"format", "options", "seen"} <= set(json.loads(line))
+        return _SCHEMA_KEYS <= set(json.loads(line))
     except (ValueError, TypeError, RecursionError):
         return False
 
@@ -139,12 +148,41 @@ def _from_file(file: str, documents: Documents) -> "Schema":
     from thresher.xml import Schema
 
     try:
-        text = Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: the schema cannot be read: {error}") from error
+        content = Path(file).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file}: the schema cannot be read: {error.strerror}; expected {_EXPECTED}") from error
+    form = _other_form(content)
+    if form:
+        raise UsageError(f"{file}: found {form}; expected {_EXPECTED}")
+    text = content.decode("utf-8-sig")
     try:
         if text.lstrip().startswith("{"):
             return Schema.from_json(text)
         return Schema.from_ddl(text, documents.options())
     except UsageError as error:
         raise UsageError(f"{file}: {error}") from error
+
+
+def _other_form(content: bytes) -> str:
+    """What a file holds that cannot be a schema; empty where it can be one.
+
+    >>> [_other_form(content) for content in (b"", b"[1]", b'{"a": 1}', b"PAR1...", b"id int")]
+    ['nothing', 'a JSON array', 'a JSON object with a', 'a Parquet file', '']
+    """
+    if content.startswith(b"PAR1"):
+        return "a Parquet file"
+    try:
+        text = content.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        return "bytes that are no UTF-8 text"
+    if not text:
+        return "nothing"
+    if text.startswith("<"):
+        return "XML"
+    try:
+        plain = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return f"text that is no single JSON object ({error})" if text.startswith(("{", "[")) else ""
+    if not isinstance(plain, dict):
+        return "a JSON array" if isinstance(plain, list) else "a single JSON value"
+    return "" if plain.keys() >= _SCHEMA_KEYS else f"a JSON object with {', '.join([*plain][:5]) or 'nothing'}"

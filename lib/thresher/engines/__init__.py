@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from thresher.errors import UsageError
 from thresher.frame import Frame
+from thresher.spark_address import check_answers
 
 BatchFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
@@ -38,8 +39,17 @@ class Engine(Protocol):
     def difference(self, frame: Frame, other: Frame) -> Frame:
         """The rows of a frame that the other lacks, as many copies as it lacks; null equals null, NaN equals NaN."""
 
+    def is_same(self, frame: Frame, other: Frame) -> bool:
+        """Whether two frames have the same columns and rows, as many copies of each, in whatever order.
+
+        Null equals null, NaN equals NaN, 0.0 equals -0.0, and the order of a map's entries does not matter.
+        """
+
     def stage(self, frame: Frame) -> Frame:
         """The same rows, computed once and kept (spilling to disk) for as long as the returned frame lives."""
+
+    def spool(self, frame: Frame) -> Frame:
+        """As `stage`, for rows that are to be read from first to last: only a few batches are in memory at a time."""
 
     def map_batches(
         self, frame: Frame, function: BatchFunction, schema: pa.Schema, *, rows_per_call: int | None = None
@@ -82,7 +92,7 @@ class Engine(Protocol):
 
 
 def check_available(name: str) -> None:
-    """Raise EngineUnavailable, with the remedy, where an engine lacks what it needs on this machine; starts nothing."""
+    """Raise EngineUnavailable, with the remedy, where an engine lacks what it needs, or its server does not answer."""
     if name == "duckdb":
         return
     from thresher.engines import spark_setup
@@ -90,6 +100,8 @@ def check_available(name: str) -> None:
     spark_setup.find_spark()
     if name == "spark":
         spark_setup.check_java(spark_setup.find_java())
+    else:
+        check_answers(name)
 
 
 def open_engine(name: str | None = None) -> Engine:

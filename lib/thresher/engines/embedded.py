@@ -1,5 +1,6 @@
 """The embedded engine: DuckDB computes and deltalake keeps the tables, in the notebook's own process."""
 
+import ctypes
 import itertools
 import json
 import os
@@ -10,7 +11,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -22,10 +23,12 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
 
-from thresher import sql
+from thresher import disk_space, sql
 from thresher.engines import BatchFunction
+from thresher.engines.row_hashes import hash_of_rows
 from thresher.errors import DataError, LakeError, SchemaMismatch, SqlError, WriteConflict
 from thresher.frame import Frame
+from thresher.kernels.folders import private_folder
 from thresher.sql import Translation
 from thresher.types import canonical_schema
 
@@ -34,6 +37,8 @@ BUFFER_BYTES = 1 << 20
 # A row group is kept in memory until it is complete; a row with nested values can be a whole document.
 NESTED_ROWS_PER_GROUP = 1 << 15
 BYTES_PER_BATCH = 1 << 30  # an Arrow string column holds at most 2 GiB
+LARGE_BLOCK = 1 << 20
+_M_MMAP_THRESHOLD = -3  # in the C library's malloc.h
 _numbers = itertools.count()
 
 
@@ -202,11 +207,13 @@ class EmbeddedEngine:
     def __init__(self) -> None:
         # Arrow's own keeps several times what is in use, of streams that pass from thread to thread.
         pa.set_memory_pool(pa.system_memory_pool())
+        _give_back_large_blocks()
         self.connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
         # By default DuckDB spills into the working directory, which is the user's project.
-        spilled = tempfile.mkdtemp(prefix="thresher-spill-")
-        self._clean_up = weakref.finalize(self, shutil.rmtree, spilled, ignore_errors=True)
-        self.connection.execute("set global temp_directory = ?", [spilled])
+        with ExitStack() as opened:
+            self._spilled = opened.enter_context(private_folder(is_for_sockets=False))
+            self._clean_up = weakref.finalize(self, opened.pop_all().close)
+        self.connection.execute("set global temp_directory = ?", [str(self._spilled)])
         # Without it, 2 GiB of text in one batch are an error.
         self.connection.execute("set global arrow_large_buffer_size = true")
         sql.prepare(self.connection)
@@ -249,8 +256,36 @@ class EmbeddedEngine:
         inputs = {one: self._taken_over(frame), two: self._taken_over(other)}
         return EmbeddedFrame(self, f'select * from "{one}" except all select * from "{two}"', inputs)
 
+    def is_same(self, frame: Frame, other: Frame) -> bool:
+        ours, theirs = self._taken_over(frame), self._taken_over(other)
+        if frame.schema != other.schema or ours.count() != theirs.count():
+            return False
+        return self._hash(ours) == self._hash(theirs)
+
+    def _hash(self, frame: EmbeddedFrame) -> Any:
+        cursor = self.connection.cursor()
+        with _unwrapped(frame.batches()) as incoming, _readable("comparing rows"):
+            cursor.register("incoming", incoming)
+            return cursor.execute(hash_of_rows("incoming", frame.schema)).fetchone()
+
     def stage(self, frame: Frame) -> EmbeddedFrame:
         return self._staged(frame.batches())
+
+    def spool(self, frame: Frame) -> EmbeddedFrame:
+        folder = self._spilled / self.fresh_name()
+        folder.mkdir()
+        try:
+            with pq.ParquetWriter(folder / "rows", frame.schema, compression="lz4", use_dictionary=False) as file:
+                for batch in frame.batches():
+                    file.write_batch(batch)
+        except BaseException as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError) and disk_space.is_full(error):
+                raise disk_space.full("a copy of the rows", self._spilled) from error
+            raise
+        spooled = DatasetFrame(self, folder, ds.dataset(folder / "rows", schema=frame.schema))
+        weakref.finalize(spooled, shutil.rmtree, folder, ignore_errors=True)
+        return spooled
 
     def _staged(self, reader: pa.RecordBatchReader) -> EmbeddedFrame:
         name = f"staged_{self.fresh_name()}"
@@ -307,6 +342,13 @@ class EmbeddedEngine:
     def close(self) -> None:
         self.connection.close()
         self._clean_up()
+
+
+def _give_back_large_blocks() -> None:
+    """Let freed memory go back to the system: the GNU C library would keep blocks of up to 32 MB, for each thread."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def _with_all(batch: pa.RecordBatch, schema: pa.Schema, partition: Mapping[str, Any]) -> pa.RecordBatch:
@@ -402,6 +444,8 @@ def _writable(table: Path) -> Iterator[None]:
     except SchemaMismatchError as error:
         raise SchemaMismatch(f"{name}: {error}") from error
     except (DeltaError, OSError) as error:
+        if disk_space.is_full(error):
+            raise disk_space.full(name, table) from error
         raise LakeError(f"{name} cannot be written; it is as it was before: {_first_line(error)}") from error
 
 
@@ -417,6 +461,8 @@ class _readable:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, duckdb.CatalogException | duckdb.BinderException | duckdb.ParserException):
             raise SqlError(f"{_first_line(error)}\nin: {self.query[:500]}") from None
+        if isinstance(error, duckdb.Error) and disk_space.is_full(error):
+            raise disk_space.full("rows that do not fit into memory", tempfile.gettempdir()) from None
         if isinstance(error, duckdb.Error):
             raise DataError(f"{_first_line(error)}\nin: {self.query[:500]}") from None
 

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from thresher import errors, sql
+from thresher import disk_space, errors, sql
 from thresher.engines import BatchFunction, spark_server, spark_setup
 from thresher.errors import (
     DataError,
@@ -24,14 +25,18 @@ from thresher.errors import (
     SchemaMismatch,
     SqlError,
     ThresherError,
+    TransientError,
+    UsageError,
     WriteConflict,
 )
 from thresher.frame import Frame
+from thresher.spark_address import TOKEN_VARIABLE, without_token
 from thresher.sql.params import literal
 from thresher.types import canonical_schema, ddl, quoted
 
 try:
-    from pyspark.errors import AnalysisException, PySparkException
+    from pyspark import StorageLevel
+    from pyspark.errors import AnalysisException, PySparkException, PySparkValueError
     from pyspark.sql import DataFrame
     from pyspark.sql.connect.client.retries import DefaultPolicy
     from pyspark.sql.connect.functions import expr
@@ -43,6 +48,8 @@ except ImportError as missing:
         f"engine spark: PySpark with Spark Connect is not installed ({missing}). Install it with `pip install "
         f'"thresher[spark]"`, or use the embedded engine (THRESHER_ENGINE=duckdb).'
     ) from missing
+
+from thresher.engines.spark_executors import UNFIT, blind_to, shipped  # noqa: E402 - it needs PySpark
 
 # What each session sets, on the local server and on a cluster.
 _SETTINGS: dict[str, str] = {
@@ -58,6 +65,10 @@ _SETTINGS: dict[str, str] = {
     # The server's Java frames stand in its log; users read the message.
     "spark.sql.pyspark.jvmStacktrace.enabled": "false",
 }
+_DELTA_MISSING = (
+    f"The server has no Delta Lake: start it with --packages io.delta:{spark_setup.DELTA_JARS[0]}:"
+    f"{spark_setup.DELTA_VERSION} and the two settings that docs/scale.md shows."
+)
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 
 
@@ -111,12 +122,18 @@ class SparkFrame(Frame):
 
 
 class SparkEngine:
-    """See `thresher.engines.Engine`. `spark` is the SparkSession, this engine's alone."""
+    """See `thresher.engines.Engine`. `spark` is the SparkSession, this engine's alone; `address` holds the token."""
 
     def __init__(self, name: str = "spark") -> None:
-        self.name = name
+        self.name = without_token(name)
+        self.address = name
         self.spark = _connect(name)
         self._noting = threading.Lock()
+        is_elsewhere = name.startswith("sc://")
+        # A server of this machine sees what this process sees.
+        self._is_seen = not is_elsewhere
+        # Executors come and go: what one had staged must not go with it.
+        self._kept = StorageLevel.MEMORY_AND_DISK_2 if is_elsewhere else StorageLevel.MEMORY_AND_DISK
 
     def from_arrow(self, rows: pa.Table) -> SparkFrame:
         schema = canonical_schema(rows.schema)
@@ -136,6 +153,14 @@ class SparkEngine:
             rows = self.spark.sql(text, **{names[table]: frame.native for table, frame in frames.items()})
         return SparkFrame(self, rows, list(frames.values()))
 
+    def is_same(self, frame: Frame, other: Frame) -> bool:
+        if frame.schema != other.schema or frame.count() != other.count():
+            return False
+        # As many rows in both: those that one lacks, the other has something else for.
+        with _readable():
+            ours, theirs = (each.native.selectExpr(*_comparable(each.schema)) for each in (frame, other))
+            return bool(ours.exceptAll(theirs).isEmpty())
+
     def difference(self, frame: Frame, other: Frame) -> SparkFrame:
         maps = [field.name for field in frame.schema if pa.types.is_map(field.type)]
         with _readable():
@@ -149,7 +174,10 @@ class SparkEngine:
         # Not persist(): whether Spark finds those rows again depends on comparing plans. The checkpoint is named by
         # an id, spills to the server's disk, and is given back when the last frame that reads it is gone.
         with _readable(), self._active():
-            return SparkFrame(self, frame.native.localCheckpoint(eager=True))
+            return SparkFrame(self, frame.native.localCheckpoint(eager=True, storageLevel=self._kept))
+
+    def spool(self, frame: Frame) -> SparkFrame:
+        return self.stage(frame)
 
     @contextmanager
     def _active(self) -> Iterator[None]:
@@ -165,14 +193,7 @@ class SparkEngine:
     def map_batches(
         self, frame: Frame, function: BatchFunction, schema: pa.Schema, *, rows_per_call: int | None = None
     ) -> SparkFrame:
-        given, wanted = frame.schema, schema
-
-        def exact(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in function(one.cast(given) for one in batches):
-                if batch.schema != wanted:
-                    raise SchemaMismatch(f"a batch function gave\n{batch.schema}\nexpected\n{wanted}")
-                yield batch
-
+        exact = shipped(function, frame.schema, schema)
         with _readable():
             # A small table is one file, and one file is one task: spread its rows over all cores.
             tasks = int(self.spark.conf.get("spark.sql.shuffle.partitions") or 1)
@@ -204,6 +225,7 @@ class SparkEngine:
         schema_mode: str | None,
         note: Mapping[str, str],
     ) -> None:
+        self._require_sight(table)
         writer = frame.native.write.format("delta").mode(mode)
         if partition_by:
             writer = writer.partitionBy(*partition_by)
@@ -220,6 +242,7 @@ class SparkEngine:
         """See `Engine.upsert`. Delta's MERGE cannot be told its version: a writer elsewhere that commits in the moment
         between this check and Delta's own is seen by Delta if it touched the same rows; others of this machine wait.
         """
+        self._require_sight(table)
         found = DeltaTable(table).version()
         if found != version:
             raise WriteConflict(f"{_name(table)}: it is at version {found} by now, these rows were made for {version}")
@@ -230,6 +253,20 @@ class SparkEngine:
                 f"when matched then update set * when not matched then insert *",
                 source_rows=frame.native,
             )
+
+    def _require_sight(self, table: Path) -> None:
+        # Whoever does not see the lake would write to a disk of its own, and the commit would name files that are not
+        # in the lake.
+        if self._is_seen:
+            return
+        with _readable(LakeError, table):
+            blind = blind_to(self.spark, table.absolute().parent)
+        if blind:
+            raise LakeError(
+                f"engine {self.name}: {table.absolute().parent} is not seen by {', '.join(blind)}; nothing was "
+                f"written. A lake must be mounted under the same path here, on the server and on every executor."
+            )
+        self._is_seen = True
 
     @contextmanager
     def _noted(self, note: Mapping[str, str]) -> Iterator[None]:
@@ -262,8 +299,8 @@ def session(lake: HasPath) -> SparkSession:
     started unless the lake's engine is a cluster, which must see the lake's folder under the same path. Raises
     EngineUnavailable.
     """
-    name = getattr(getattr(lake, "engine", None), "name", "spark")
-    spark = _connect(name if name.startswith("sc://") else "spark")
+    name = getattr(getattr(lake, "engine", None), "address", "spark")
+    spark = _connect(name)
     try:
         spark.addArtifacts(str(spark_setup.lake_catalog_jar()))
         spark.conf.set("spark.sql.catalog.lake", "thresher.LakeCatalog")
@@ -271,29 +308,48 @@ def session(lake: HasPath) -> SparkSession:
         spark.catalog.setCurrentCatalog("lake")
     except PySparkException as error:
         spark.stop()
-        raise EngineUnavailable(f"engine {name}: the lake cannot be shown as tables: {_message(error)}") from None
+        raise EngineUnavailable(
+            f"engine {without_token(name)}: the lake cannot be shown as tables: {_message(error)}"
+        ) from None
     return spark
 
 
 def _connect(name: str) -> SparkSession:
-    url = spark_server.ensure() if name == "spark" else name
+    url, shown = (spark_server.ensure() if name == "spark" else name), without_token(name)
     # What getOrCreate() would set: without it pyspark.sql.functions and Window are those of a JVM in this process.
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
-    # Not getOrCreate(): frames of two lakes must not share a session.
-    spark = SparkSession.Builder().remote(url).create()
-    # By default ten minutes of retries, also when the interpreter ends, for a server that has gone.
-    spark.client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=5_000)])
     try:
-        for setting, value in _SETTINGS.items():
-            spark.conf.set(setting, value)
+        # Not getOrCreate(): frames of two lakes must not share a session.
+        spark = SparkSession.Builder().remote(url).create()
+    except PySparkValueError as error:
+        reason = re.sub(r"token=[^;']*", "token=…", _message(error))
+        raise UsageError(f"engine {shown}: {reason}") from None
+    # By default ten minutes of retries, also when the interpreter ends, for a server that has gone.
+    spark.client.set_retry_policies([DefaultPolicy(max_retries=4, max_backoff=5_000)])
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")  # the error says it, too
+            for setting, value in _SETTINGS.items():
+                spark.conf.set(setting, value)
     except PySparkException as error:
         spark.release_session_on_close = False  # nobody would answer
         spark.stop()
-        server = url.partition("/;")[0]
-        raise EngineUnavailable(f"engine {name}: no session on {server}: {_message(error)}") from None
+        remedy = _remedy(str(error))
+        raise EngineUnavailable(f"engine {shown}: no session on the server: {_message(error)}{remedy}") from None
     # Before the frames that are left try, one by one, to give back what the server keeps for them.
     atexit.register(spark.stop)
     return spark
+
+
+def _remedy(text: str) -> str:
+    if "StatusCode.UNAUTHENTICATED" in text:
+        return f". Set {TOKEN_VARIABLE} to the server's token."
+    if "StatusCode.UNAVAILABLE" in text:
+        return (
+            ". Expected the host and port of a Spark Connect server (its default port is 15002); one with TLS needs "
+            "use_ssl=true in its address, and a token is sent by TLS only, but for localhost."
+        )
+    return ""
 
 
 @contextmanager
@@ -307,25 +363,40 @@ def _readable(unfit: type[ThresherError] = SqlError, table: Path | None = None) 
         raised = _raised_in_worker(text)
         if raised:
             raise raised from None
+        if "DATA_SOURCE_NOT_FOUND" in text and "delta" in text:
+            raise EngineUnavailable(f"{what}. {_DELTA_MISSING}") from None
         if "DELTA_CONCURRENT" in text or "DELTA_METADATA_CHANGED" in text or "DELTA_PROTOCOL_CHANGED" in text:
             raise WriteConflict(what) from None
-        if "INVALID_HANDLE" in text or "StatusCode.UNAVAILABLE" in text:
+        if "CHECKPOINT_RDD_BLOCK_ID_NOT_FOUND" in text:
+            lost = "An executor was lost with rows that it kept for this step: run it again, or give it retries."
+            raise TransientError(f"{what.rstrip('.')}. {lost}") from None
+        if "INVALID_HANDLE" in text or "StatusCode.UNAVAILABLE" in str(error):
             raise EngineUnavailable(
                 f"engine spark: the session has ended ({text[:200]}). Frames made before are gone: "
                 f"open the lake again, or restart the notebook's kernel."
             ) from None
+        if disk_space.is_full(error):
+            raise disk_space.full(_name(table) if table else "rows", table or "the Spark server") from None
         raise (unfit if isinstance(error, AnalysisException) else DataError)(what) from None
 
 
 def _message(error: PySparkException) -> str:
     """Spark's condition and its sentence, without the plan and the names that frames have in it."""
     text = str(error).partition("\n\nJVM stacktrace:")[0].partition("\n== SQL")[0]
+    details = re.search(r'^\s*details = "(.*)"$', text, re.MULTILINE)  # what gRPC has to say
+    if details:
+        return details[1]
     text = re.sub(r"(; line \d+ pos \d+);?\n.*", r"\1", text, flags=re.DOTALL)
     return re.sub(r" SQLSTATE: \w{5}", "", text).strip()[:2000]
 
 
 def _raised_in_worker(text: str) -> ThresherError | None:
     """What a function raised on purpose inside Spark's Python worker, from the last line of its traceback."""
+    unfit = re.search(rf"{UNFIT}: (.*)", text)
+    if unfit:
+        return EngineUnavailable(
+            f"engine spark: an executor cannot run the library: {unfit[1]}. Install it there (docs/scale.md)."
+        )
     found = re.search(r"^thresher\.errors\.(\w+): (.*)", text, re.MULTILINE | re.DOTALL)
     kind = getattr(errors, found[1], None) if found else None
     return kind(found[2].strip()) if found and kind else None
@@ -349,6 +420,26 @@ def _with_entries(rows: DataFrame, maps: Sequence[str]) -> DataFrame:
     for name in maps:
         rows = rows.withColumn(name, expr(f"array_sort(map_entries({quoted(name)}))"))
     return rows
+
+
+def _comparable(schema: pa.Schema) -> list[str]:
+    return [f"{_with_sorted_entries(quoted(field.name), field.type, 0)} as {quoted(field.name)}" for field in schema]
+
+
+def _with_sorted_entries(value: str, kind: pa.DataType, depth: int) -> str:
+    """The value with each map in it, which Spark does not compare, as its entries in order."""
+    if "map<" not in ddl(kind):
+        return value
+    if pa.types.is_map(kind):
+        entry = pa.struct([("key", kind.key_type), ("value", kind.item_type)])
+        return f"array_sort({_with_sorted_entries(f'map_entries({value})', pa.list_(entry), depth)})"
+    if pa.types.is_list(kind):
+        element = f"e{depth}"
+        made = _with_sorted_entries(element, kind.value_type, depth + 1)
+        return value if made == element else f"transform({value}, {element} -> {made})"
+    parts = ((literal(f.name), _with_sorted_entries(f"{value}.{quoted(f.name)}", f.type, depth)) for f in kind)
+    fields = ", ".join(f"{name}, {part}" for name, part in parts)
+    return f"if({value} is null, null, named_struct({fields}))"
 
 
 def _equals(column: str, value: Any) -> str:

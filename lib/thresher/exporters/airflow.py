@@ -7,6 +7,7 @@ from pprint import pformat
 from textwrap import indent
 from typing import Any
 
+from thresher import environments
 from thresher.errors import UsageError
 from thresher.parameters.references import RUN_ID
 from thresher.pipeline import LAKE_PARAMETER, Pipeline, Step
@@ -29,20 +30,23 @@ from airflow.providers.papermill.operators.papermill import PapermillOperator
 from airflow.sdk import DAG
 
 PROJECT = {project!r}
+ENVIRONMENT = {environment!r}
 RUNS = {runs!r} + "/{{{{ run_id }}}}"
 
 
 class Notebook(PapermillOperator):
-    """A step: its notebook runs in the project, where relative paths begin, on an engine."""
+    """A step: its notebook runs in the project, where relative paths begin, in its environment, on an engine."""
 
     def __init__(self, *, engine, **kwargs):
         super().__init__(**kwargs)
         self.engine = engine
 
     def execute(self, context):
+        from thresher import environments
+
         Path(self.output_nb).parent.mkdir(parents=True, exist_ok=True)
-        os.environ["THRESHER_ENGINE"] = self.engine
-        with contextlib.chdir(PROJECT):
+        with contextlib.chdir(PROJECT), environments.entered(ENVIRONMENT):
+            os.environ["THRESHER_ENGINE"] = self.engine
             return super().execute(context)
 
 
@@ -69,18 +73,21 @@ steps[{name!r}] = Notebook(
 
 
 def export(pipeline: Pipeline, lake: Path, engine: str) -> str:
-    """The Python file of the DAG: steps in the pipeline's order, on a lake. Raises UsageError for a cron with seconds.
+    """The Python file of the DAG: steps in the pipeline's order, on a lake, in the environment that is in force.
+
+    Raises UsageError for a cron with seconds.
 
     `${run.date}` becomes the date that Airflow gives a run, `${run.id}` its id.
     """
     schedule = pipeline.schedule
     if schedule and len(schedule.expression.split()) == 6:
         raise UsageError(f"{pipeline.file}: {schedule.cron!r} has seconds, and Airflow has none; use thresher schedule")
-    day = pipeline.run_date
+    day, environment = pipeline.run_date, environments.current()
     return _FILE.format(
         about=(pipeline.description or f"Pipeline {pipeline.name}.").replace("\\", "\\\\").replace('"', "'"),
         file=pipeline.file,
         project=f"{pipeline.project}/",
+        environment=environment and environment.name,
         runs=f"{lake}/_runs",
         name=pipeline.name,
         description=pipeline.description,

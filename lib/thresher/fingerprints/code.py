@@ -23,6 +23,7 @@ from thresher import __version__
 from thresher.files import replace
 from thresher.fingerprints import definitions
 from thresher.fingerprints.definitions import BODY, Definition, Module
+from thresher.project import LIBRARY
 
 _MAGIC = re.compile(r"^([ \t]*)[%!?].*$", re.M)
 _IMPORT = re.compile(
@@ -40,10 +41,7 @@ class Code:
 
     def __init__(self, project: Path) -> None:
         self.project = project
-        inside = [Path(entry) for entry in sys.path if entry and Path(entry).is_relative_to(project)]
-        places = [project, *(project / name for name in ("lib", "src", "notebooks"))]
-        places += [each for each in inside if ".venv" not in each.parts]
-        self._places = list(dict.fromkeys(places))
+        self._places = list(dict.fromkeys(_places(project)))
         self._answers = _Remembered("answers")
         self._read = _Remembered("modules")
         self._files: dict[str, Path | None] = {}
@@ -230,6 +228,16 @@ class Code:
                 if candidate.is_file():
                     return candidate
         return None
+
+
+def _places(project: Path) -> Iterator[Path]:
+    """The folders of a project in which a kernel finds modules, or may be told to, in its order."""
+    first = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    for entry in (*first, str(project), *sys.path):
+        place = Path(os.path.abspath(entry))
+        if entry and place.is_relative_to(project) and ".venv" not in place.parts:
+            yield place
+    yield from (project / name for name in (LIBRARY, "src", "notebooks"))
 
 
 class _Remembered:

@@ -17,6 +17,9 @@ _DATASET, _LANDING, _PARAMETER, _FILE = "dataset ", "landing ", "parameter ", "f
 _NOTEBOOK, _ENGINE, _PYTHON = "the code of ", "the engine", "Python"
 
 _RUN = re.compile(r"^[ \t]*%run[ \t]+(?:-\w[ \t]+)*([^\s'\"]+)", re.M)
+# Files that notebooks read and do not write: of others, nobody knows whether a step made them itself.
+_READ_ONLY = (*TEXT_FILES, ".xsd", ".yml", ".yaml", ".toml")
+_NAMED = re.compile(rf"""(['"])([^'"\n]+(?:{"|".join(map(re.escape, _READ_ONLY))}))\1""")
 
 Fingerprint = Mapping[str, str]
 
@@ -27,18 +30,21 @@ def of_step(step: Step, pipeline: Pipeline, lake: Path, engine: str, code: Code)
     parts = {f"{_NOTEBOOK}{step.notebook}": inputs.content("\n".join(cells))}
     parts |= {f"{_FILE}{name}": state for name, state in code.used_by(cells).items()}
     parts |= {f"{_FILE}{name}": state for name, state in inputs.locks(pipeline.project).items()}
-    parts |= {_ENGINE: step.engine or engine, _PYTHON: platform.python_version()}
+    parts |= {_ENGINE: _kind(step.engine or engine), _PYTHON: platform.python_version()}
     for name, value in step.arguments.items():
         if name not in step.volatile:
             parts[f"{_PARAMETER}{name}"] = inputs.content(json.dumps(value, sort_keys=True, default=str))
         for text in inputs.texts(value):
-            if any(names_file(text, suffix) for suffix in TEXT_FILES):
+            if any(names_file(text, suffix) for suffix in _READ_ONLY):
                 parts[f"{_FILE}{text}"] = inputs.text(resolve(text.strip(), pipeline.project))
     environment = environments.current()
     for name, value in (environment.variables if environment else {}).items():
         parts[f"variable {name}"] = inputs.content(value)
     for file in dict.fromkeys(match[1] for cell in cells for match in _RUN.finditer(cell)):
         parts[f"{_FILE}{file}"] = inputs.text(resolve(file, pipeline.project))
+    for file in dict.fromkeys(match[2] for cell in cells for match in _NAMED.finditer(cell)):
+        if state := inputs.text(resolve(file, pipeline.project)):
+            parts[f"{_FILE}{file}"] = state
     for source in step.landing:
         parts[f"{_LANDING}{source}"] = inputs.landed(source, pipeline.project)
     return parts | {f"{_DATASET}{name}": datasets.state(lake, name) for name in step.reads}
@@ -80,6 +86,11 @@ def changes(before: Fingerprint, now: Fingerprint) -> list[str]:
     order = (_ENGINE, _NOTEBOOK, _PARAMETER, _FILE, _LANDING, _DATASET)
     changed.sort(key=lambda part: next((i for i, kind in enumerate(order) if part.startswith(kind)), len(order)))
     return [_described(part, before.get(part), now.get(part)) for part in changed]
+
+
+def _kind(engine: str) -> str:
+    """An engine without where it runs: the same cluster may have another address tomorrow."""
+    return "spark" if engine.startswith("sc://") else engine
 
 
 def _described(part: str, before: str | None, now: str | None) -> str:

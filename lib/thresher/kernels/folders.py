@@ -1,4 +1,7 @@
-"""Private folders for sockets: of all processes of a user, and of one process; what killed ones left is swept away."""
+"""Private folders for sockets and spilled rows: of all processes of a user, and of one process.
+
+What killed processes left is swept away by the next.
+"""
 
 import fcntl
 import os
@@ -27,9 +30,12 @@ def users_folder(base: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def private_folder() -> Iterator[Path]:
-    """A folder with a short path, for this process alone, removed at the end; after a kill, by the next process."""
-    folder, held = _make()
+def private_folder(*, is_for_sockets: bool = True) -> Iterator[Path]:
+    """A folder for this process alone, removed at the end; after a kill, by the next process.
+
+    Where the temporary folder's path is too long for sockets, theirs is below /tmp.
+    """
+    folder, held = _make(is_for_sockets)
     try:
         yield folder
     finally:
@@ -37,9 +43,9 @@ def private_folder() -> Iterator[Path]:
         os.close(held)
 
 
-def _make() -> tuple[Path, int]:
+def _make(is_for_sockets: bool) -> tuple[Path, int]:
     temporary = Path(tempfile.gettempdir())
-    base = temporary if len(str(temporary)) < _SOCKET_ROOM else Path("/tmp")
+    base = Path("/tmp") if is_for_sockets and len(str(temporary)) >= _SOCKET_ROOM else temporary
     try:
         with users_folder(base) as folder:
             _sweep(folder)

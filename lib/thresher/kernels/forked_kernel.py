@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from thresher.project import LIBRARY, project_root
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -59,7 +61,7 @@ def become_kernel(request: Request) -> None:
     _new_random_state()
     _new_default_connection()
     _settings_of_folder()
-    see_working_folder()
+    see_own_modules()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["ipykernel_launcher", *request.arguments]
     from ipykernel import kernelapp
@@ -79,11 +81,15 @@ def become_kernel(request: Request) -> None:
     os._exit(code)
 
 
-def see_working_folder() -> None:
-    """Let the notebook import the modules beside it, after Python's own as IPython has it.
+def see_own_modules() -> None:
+    """Let the notebook import the modules beside it, after Python's own as IPython has it, and those in the project's
+    folder `lib`, after all that is installed.
 
-    IPython (9.7) leaves that out under -P, which keeps the same modules away from the start of the kernel.
+    IPython (9.7) leaves the first out under -P, which keeps the same modules away from the start of the kernel.
     """
+    library = str(project_root() / LIBRARY)
+    if os.path.isdir(library) and library not in sys.path:
+        sys.path.append(library)
     if not os.environ.get("PYTHONSAFEPATH") and "" not in sys.path:
         names = [os.path.basename(path) for path in sys.path]
         sys.path.insert(names.index("site-packages") if "site-packages" in names else 0, "")

@@ -2,7 +2,7 @@
 
 import os
 
-from thresher.kernels.forked_kernel import die_with, see_working_folder
+from thresher.kernels.forked_kernel import die_with, see_own_modules
 
 
 def main() -> None:
@@ -10,7 +10,7 @@ def main() -> None:
     die_with(int(os.environ["JPY_PARENT_PID"]))
     from ipykernel import kernelapp
 
-    see_working_folder()
+    see_own_modules()
     kernelapp.launch_new_instance()
 
 

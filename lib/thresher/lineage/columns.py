@@ -11,11 +11,12 @@ Schemas = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Origin:
-    """A column of an input; `is_identity` where the result has its very value."""
+    """A column of an input; `is_identity` where the result has its very value; `path` within a document in it."""
 
     dataset: str
     column: str
     is_identity: bool
+    path: str = ""
 
 
 def origins(query: str, schemas: Schemas) -> dict[str, list[Origin]]:
@@ -25,7 +26,7 @@ def origins(query: str, schemas: Schemas) -> dict[str, list[Origin]]:
 
     >>> schemas = {"raw.a": {"id": "bigint", "price": "double", "rate": "double"}}
     >>> origins("select id, price * rate as eur from raw.a", schemas)["id"]
-    [Origin(dataset='raw.a', column='id', is_identity=True)]
+    [Origin(dataset='raw.a', column='id', is_identity=True, path='')]
     """
     nested: dict[str, object] = {}
     for name, columns in schemas.items():

@@ -35,7 +35,8 @@ from openlineage.client.facet_v2 import (
 from thresher import __version__, landing
 from thresher.datasets import state
 from thresher.errors import ThresherError
-from thresher.lineage.columns import origins
+from thresher.lineage.columns import Origin
+from thresher.lineage.steps import Step, code_of
 from thresher.project import names_file, resolve
 from thresher.types import canonical_schema, ddl
 
@@ -89,8 +90,8 @@ class Events:
         read = {each: (done["fingerprint"] or {}).get(f"dataset {each}", "") for each in step["reads"]}
         written = done["outputs"] or dict.fromkeys(step["writes"], "")
         rows = {each["dataset"]: each["rows_out"] for each in done["counts"]}
-        columns = self._columns(step, read)
-        outputs = [self._output(each, at, rows.get(each), columns) for each, at in written.items()]
+        columns = self._columns(step, read, written)
+        outputs = [self._output(each, at, rows.get(each), columns.get(each)) for each, at in written.items()]
         kind = _STATES.get(done["status"], RunState.ABORT)
         return self._step_event(name, message["at"], kind, read, outputs, error=done["error"])
 
@@ -160,12 +161,12 @@ class Events:
         return InputDataset(self._datasets, name, facets=self._facets(name, at))
 
     def _output(
-        self, name: str, at: str = "", rows: int | None = None, columns: Mapping[str, Any] | None = None
+        self, name: str, at: str = "", rows: int | None = None, columns: Mapping[str, list[Origin]] | None = None
     ) -> OutputDataset:
         facets = self._facets(name, at)
-        here = {column: each for column, each in (columns or {}).items() if column in self._schema(name, at)}
-        if here and not name.startswith("quarantine."):
-            facets["columnLineage"] = column_lineage_dataset.ColumnLineageDatasetFacet(here)
+        if columns:
+            fields = {column: self._from(found) for column, found in columns.items()}
+            facets["columnLineage"] = column_lineage_dataset.ColumnLineageDatasetFacet(fields)
         found = {} if rows is None else {"outputStatistics": _rows_written(rows)}
         return OutputDataset(self._datasets, name, found, facets=facets)
 
@@ -201,35 +202,33 @@ class Events:
             found = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(size=size, fileCount=len(files))
             yield InputDataset("file", str(resolve(pattern, self.project)), {"inputStatistics": found})
 
-    def _columns(self, step: Mapping[str, Any], read: Mapping[str, str]) -> dict[str, Any]:
-        """From which input columns each column comes, as far as a step's query and its lookups tell."""
-        query = self._query(step)
-        if not query:
-            return {}
+    def _columns(
+        self, step: Mapping[str, Any], read: Mapping[str, str], written: Mapping[str, str]
+    ) -> dict[str, dict[str, list[Origin]]]:
+        """From which input columns the columns of each written dataset come, as far as that is known."""
         try:
-            known = origins(query, {name: self._schema(name, at) for name, at in read.items()})
-        except Exception:  # SQL that only the engine understands
+            return Step(
+                arguments=step["arguments"],
+                code=code_of(resolve(step["notebook"], self.project)),
+                query=self._query(step),
+                read={name: self._schema(name, at) for name, at in read.items()},
+                written={
+                    name: self._schema(name, at) for name, at in written.items() if not name.startswith("quarantine.")
+                },
+                lake=self.lake,
+            ).origins()
+        except Exception:  # facets less: nothing of this may stand in the way of an event
             return {}
-        fields = {
-            column: [(each.dataset, each.column, each.is_identity) for each in found]
-            for column, found in known.items()
-            if found
-        }
-        dimensions = step["arguments"].get("dimensions")
-        for key, dimension in (dimensions if isinstance(dimensions, dict) else {}).items():
-            surrogate = f"{str(dimension).partition('.')[2].removeprefix('dim_')}_key"
-            fields[key] = [(str(dimension), surrogate, True)]
-        return {column: self._from(found) for column, found in fields.items()}
 
-    def _from(self, found: Iterable[tuple[str, str, bool]]) -> Any:
-        def direct(is_identity: bool) -> Any:
-            subtype = "IDENTITY" if is_identity else "TRANSFORMATION"
-            return column_lineage_dataset.Transformation("DIRECT", subtype)
+    def _from(self, found: Iterable[Origin]) -> Any:
+        def direct(origin: Origin) -> Any:
+            subtype = "IDENTITY" if origin.is_identity else "TRANSFORMATION"
+            return column_lineage_dataset.Transformation("DIRECT", subtype, origin.path or None)
 
         return column_lineage_dataset.Fields(
             [
-                column_lineage_dataset.InputField(self._datasets, dataset, column, [direct(is_identity)])
-                for dataset, column, is_identity in found
+                column_lineage_dataset.InputField(self._datasets, each.dataset, each.column, [direct(each)])
+                for each in found
             ]
         )
 

@@ -66,8 +66,11 @@ class Follower:
         self._tell("step ended", step=asdict(step))
 
     def ended(self, run: Run) -> None:
-        """The run ended. Waits until all is sent, but no longer than a moment."""
+        """The run ended."""
         self._tell("ended", status=run.status, error=run.error)
+
+    def close(self) -> None:
+        """Wait until all is sent, but no longer than a moment. A run whose end was not told is reported as aborted."""
         process = self._process
         if process is None:
             return

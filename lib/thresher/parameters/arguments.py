@@ -63,8 +63,10 @@ def open_secrets(steps: Iterable[tuple[StepText, StepArguments]], params: Params
         for name in arguments.secrets:
             if name in opened:
                 continue
-            value = params.secrets.get(name) or problems.catch(text.line, f"step {text.name}", secrets.find, name)
-            opened |= {} if value is None else {name: value}
+            if name in params.secrets:
+                opened[name] = params.secrets[name]
+            elif value := problems.catch(text.line, f"step {text.name}", secrets.find, name):
+                opened[name] = value
     return opened
 
 

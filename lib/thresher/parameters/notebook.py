@@ -98,7 +98,10 @@ def read_contract(notebook: Path) -> Contract:
 def _cells(notebook: Path) -> list[tuple[dict[str, Any], str]]:
     """Each cell with its source."""
     try:
-        return [(cell, "".join(cell["source"])) for cell in json.loads(notebook.read_bytes())["cells"]]
+        found = json.loads(notebook.read_bytes())
+        if found["nbformat"] != 4 or not isinstance(found["metadata"], dict):
+            raise ValueError(f"nbformat {found['nbformat']}")
+        return [(cell, "".join(cell["source"])) for cell in found["cells"]]
     except (ValueError, KeyError, TypeError) as error:
         raise ParameterError(f"{notebook.name} is no notebook (nbformat 4): {error!r}") from error
 

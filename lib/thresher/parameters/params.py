@@ -4,14 +4,16 @@ A parameter has the type of the notebooks' parameters that are `${name}` and not
 type of its own default.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import ast
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from thresher.errors import ParameterError, SecretError
-from thresher.parameters import references
+from thresher.parameters import references, types
 from thresher.parameters.notebook import Contract, Parameter
-from thresher.parameters.references import Filled, Unknown, only_reference
+from thresher.parameters.references import Filled, Unknown, only_reference, secret_names
 from thresher.parameters.types import choices, is_secret_reference
 from thresher.pipeline_file import Argument, PipelineText, Problems, did_you_mean, parse_value, word_for
 from thresher.secrets import store as secrets
@@ -89,11 +91,13 @@ def params_of(
             if is_secret:
                 params.filled[name] = _given_secret(name, value, params)
             else:
-                params.filled[name] = Filled(_given(value, params.filled[name].value, used[name]))
+                params.filled[name] = Filled(_given(name, value, params.filled[name].value, used[name]))
             params.given[name] = f"{place}: {name}={shown}" if place else f"-p {name}={shown}"
         except ValueError as error:
             where = f"{place}:" if place else f"{problems.file}: -p"
             problems.add(0, f"{where} {name}={shown}: {error}", ParameterError)
+            # The secret that stands in the file is not asked for, and so not looked for either.
+            params.secrets |= dict.fromkeys(secret_names(str(params.filled[name].value)), "")
     return params
 
 
@@ -159,12 +163,12 @@ def _is_secret(filled: Filled, used: Sequence[Use]) -> bool:
     return filled.has_secret or any(each.is_whole or filled.value is None for each in kinds)
 
 
-def _given(value: Any, default: Any, used: Sequence[Use]) -> Any:
+def _given(name: str, value: Any, default: Any, used: Sequence[Use]) -> Any:
     """A given value in the type of the notebooks' parameters, else of the default. Raises ValueError."""
     kinds = _kinds(used)
     if not kinds:
-        return _as_default(value, default)
-    value = typed(value, kinds) if isinstance(value, str) else value
+        return _as_default(name, value, default)
+    value = _read(name, value, kinds[0].kind, lambda text: typed(text, kinds))
     for use in used:
         if use.is_whole and not use.parameter.accepts(value):
             wanted = f"expected {use.parameter.type}, as {use.parameter.name} of {use.notebook}"
@@ -174,9 +178,21 @@ def _given(value: Any, default: Any, used: Sequence[Use]) -> Any:
     return float(value) if isinstance(default, float) and type(value) is int else value
 
 
-def _as_default(value: Any, default: Any) -> Any:
-    if isinstance(value, str) and not isinstance(default, str):
-        value = parse_value(value)
+def _read(name: str, value: Any, kind: ast.expr, read: Callable[[str], Any]) -> Any:
+    """A given value, a text read as what it stands for. Raises ValueError with an example of what was expected."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return read(value)
+    except ValueError as error:
+        reason = str(error).replace("'<stream end>'", "the end")
+        example = shlex.quote(f"{name}={types.example(kind)}")
+        raise ValueError(f"{reason}. Expected {types.shown(kind)}: -p {example}") from error
+
+
+def _as_default(name: str, value: Any, default: Any) -> Any:
+    if not isinstance(default, str):
+        value = _read(name, value, types.kind_of(default), parse_value)
     if isinstance(default, float) and type(value) is int:
         return float(value)
     if default is not None and type(value) is not type(default):

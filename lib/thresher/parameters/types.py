@@ -6,6 +6,7 @@ annotated-types.
 """
 
 import ast
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from thresher.parameters.references import secret_names
 Date = NewType("Date", str)
 """The type of a notebook parameter that is a day, as ISO text: `2026-11-01`."""
 
+_WORD = re.compile(r"[^\W\d][\w-]*")
+_EXAMPLES = {"int": "1", "float": "1.5", "bool": "true", "Date": "2026-11-01", "date": "2026-11-01"}
+_EXAMPLES |= {"list": "[a]", "dict": "{a: b}"}
 _ISO = re.compile(r"\d{4}-\d\d-\d\d")
 _BOUNDS = {
     "Ge": ("ge",),
@@ -144,10 +148,12 @@ def choices(kind: ast.expr) -> list[Any]:
 
 
 def shown(kind: ast.expr) -> str:
-    """A type as a reader wants it: bounds behind the type that they bound.
+    """A type as a reader wants it: bounds behind the type that they bound, choices as they are given.
 
     >>> shown(ast.parse("list[Annotated[int, Ge(1), Le(12)]] | None", mode="eval").body)
     'list[int (≥ 1, ≤ 12)] | None'
+    >>> shown(ast.parse("Literal['full', 'delta']", mode="eval").body)
+    'one of full, delta'
     """
     match kind:
         case ast.BinOp(left=left, right=right):
@@ -155,10 +161,31 @@ def shown(kind: ast.expr) -> str:
         case ast.Subscript(value=outer, slice=inner) if name_of(outer) == "Annotated":
             bounds = [str(bound) for each in _members(inner)[1:] for bound in _bounds(each)]
             return f"{shown(_members(inner)[0])} ({', '.join(bounds)})" if bounds else shown(_members(inner)[0])
-        case ast.Subscript(value=outer, slice=inner) if name_of(outer) not in (None, "Literal"):
+        case ast.Subscript(value=outer) if name_of(outer) == "Literal":
+            return f"one of {', '.join(map(_written, choices(kind)))}"
+        case ast.Subscript(value=outer, slice=inner) if name_of(outer):
             return f"{ast.unparse(outer)}[{', '.join(shown(each) for each in _members(inner))}]"
     text = ast.unparse(kind)
     return f"{text} (YYYY-MM-DD)" if name_of(kind) in ("Date", "date") else text
+
+
+def example(kind: ast.expr) -> str:
+    """A value of a type, as it is written in YAML.
+
+    >>> [example(ast.parse(each, mode="eval").body) for each in ("list[int]", "dict[str, Date]", "Literal['b'] | None")]
+    ['[1]', '{a: 2026-11-01}', 'b']
+    """
+    match kind:
+        case ast.BinOp(left=left, right=right):
+            return example(right if name_of(left) == "None" else left)
+        case ast.Subscript(value=outer) if name_of(outer) == "Literal":
+            return _written(choices(kind)[0])
+        case ast.Subscript(value=outer, slice=inner):
+            parts = [example(each) for each in _members(inner)]
+            if name_of(outer) == "dict":
+                return f"{{{parts[0]}: {parts[1]}}}"
+            return f"[{parts[0]}]" if name_of(outer) == "list" else parts[0]
+    return _EXAMPLES.get(name_of(kind) or "", "a")
 
 
 def literal(value: ast.expr | None) -> Any:
@@ -177,6 +204,11 @@ def name_of(node: ast.AST) -> str | None:
         case ast.Constant(value=None):
             return "None"
     return None
+
+
+def _written(choice: Any) -> str:
+    """A choice as it is given: a text in quotes only where it would not be seen as one."""
+    return choice if isinstance(choice, str) and _WORD.fullmatch(choice) else json.dumps(choice, ensure_ascii=False)
 
 
 def _members(inner: ast.expr) -> list[ast.expr]:

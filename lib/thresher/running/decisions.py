@@ -1,7 +1,7 @@
 """Which steps of a pipeline are run and which are skipped, and why; before a run (`thresher plan`) and during one."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -29,18 +29,20 @@ class Decision:
 class Decisions:
     """Compares the steps of a pipeline with how they last succeeded on a lake. Safe to use from several threads."""
 
-    def __init__(
-        self, pipeline: Pipeline, lake: Path, site: Path, *, engine: str, ledger: Ledger, force: bool = False
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, lake: Path, site: Path, *, engine: str, ledger: Ledger) -> None:
         self.pipeline = pipeline
         self.lake = lake
         self.site = site
         self.engine = engine
-        self.is_forced = force
+        self.forced: frozenset[str] = frozenset()
         self.last = ledger.last_good(pipeline.name, lake)
         self._durations = ledger.durations(pipeline.name, lake)
         self._code = Code(pipeline.project)
         self._reading = threading.Lock()
+
+    def force(self, steps: Iterable[str]) -> None:
+        """Have steps run even if nothing has changed."""
+        self.forced = frozenset(steps)
 
     def of(self, step: Step) -> Decision:
         """Whether a step is to run now, when the steps before it have ended."""
@@ -82,7 +84,7 @@ class Decisions:
 
     def _reason_to_run(self, step: Step) -> str:
         last = self.last.get(step.name)
-        if self.is_forced:
+        if step.name in self.forced:
             return "asked for by --force"
         if step.settings.always:
             return "always: true"

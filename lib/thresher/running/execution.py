@@ -6,12 +6,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
+from thresher.disk_space import full, is_full
 from thresher.ledger import Ledger
 from thresher.pipeline import Pipeline, Step
 from thresher.running.attempts import Attempts, Outcome
 from thresher.running.decisions import Decision, Decisions
 from thresher.running.memory import Room
-from thresher.running.outcomes import Executed
+from thresher.running.outcomes import Executed, Failure
 from thresher.running.progress import Progress, without_codes
 
 GOOD = ("succeeded", "skipped")
@@ -111,10 +112,10 @@ class Execution:
         self.progress.started(step.name, decision.reason)
         try:
             outcome = self._attempt(step, executed)
-        except Exception:
-            if not self._is_cancelled:  # a kernel that is killed while it starts fails in ways of its own
-                raise
-            outcome = Outcome(Executed(), 1, 0)
+        except Exception as fault:  # a full disk, a notebook that is none, a kernel killed while it started
+            told = full("the executed notebook", self.lake / executed) if is_full(fault) else repr(fault)
+            reason = self.pipeline.secrets.hide(f"the notebook could not be executed: {told}")
+            outcome = Outcome(Executed(failure=Failure(reason, kind=type(fault).__name__)), 1, 0)
         facts: dict[str, Any] = {"attempts": outcome.attempts, "peak_bytes": outcome.peak_bytes or None}
         failure = outcome.executed.failure
         if self._is_cancelled:
@@ -126,7 +127,7 @@ class Execution:
             facts |= {"fingerprint": fingerprint, "outputs": self.decisions.outputs(step)}
             self.ledger.finish_step(self.run_id, step.name, "succeeded", counts=outcome.executed.counts, **facts)
         done = self.ledger.step(self.run_id, step.name)
-        self.progress.finished(done, failure)
+        self.progress.finished(done, None if self._is_cancelled else failure)
         self._status[step.name] = done.status
 
     def _attempt(self, step: Step, executed: str) -> Outcome:

@@ -59,11 +59,20 @@ class Lock:
         """Whether the lease lasts, by the database's clock, and its process may be alive."""
         return self.expires_at > now and not holder.is_dead(self.holder)
 
+    @property
+    def renewed_at(self) -> datetime:
+        """When its run was last known to be at work."""
+        return self.expires_at - LEASE
+
 
 class Lease:
-    """The lock of one pipeline, renewed by a thread while it is held (`held`)."""
+    """The lock of one pipeline, renewed by a thread while it is held (`held`).
 
-    def __init__(self, database: Database, lake: Path, pipeline: str, token: str) -> None:
+    `taken_over` is the lock that it was taken over from: of a run that never gave it back.
+    """
+
+    def __init__(self, database: Database, lake: Path, pipeline: str, token: str, taken_over: Lock | None) -> None:
+        self.taken_over = taken_over
         self._database = database
         self._what = f"pipeline {pipeline} on lake {lake}"
         self._mine = (_key(lake, pipeline), _locks.c.token == token)
@@ -165,7 +174,7 @@ def held(ledger: Ledger, lake: Path, pipeline: str) -> Iterator[Lease]:
     >>> found
     {'courses-1'}
     """
-    lease = Lease(ledger.database, lake, pipeline, _taken(ledger, lake, pipeline))
+    lease = Lease(ledger.database, lake, pipeline, *_taken(ledger, lake, pipeline))
     thread = threading.Thread(target=lease.keep, name="lease", daemon=True)
     ledger.before_write = lease.check
     thread.start()
@@ -191,8 +200,8 @@ def stop(ledger: Ledger, run_id: str) -> None:
     ledger.database.write(_metadata, _locks.update().where(_locks.c.run_id == run_id).values(is_to_stop=True))
 
 
-def _taken(ledger: Ledger, lake: Path, pipeline: str) -> str:
-    """The token of a new lease. Raises RunLocked."""
+def _taken(ledger: Ledger, lake: Path, pipeline: str) -> tuple[str, Lock | None]:
+    """The token of a new lease, and the lock that it was taken over from. Raises RunLocked."""
     token, key = secrets.token_hex(8), _key(lake, pipeline)
     with ledger.transaction(_metadata) as connection:
         now = _now(connection)
@@ -202,13 +211,13 @@ def _taken(ledger: Ledger, lake: Path, pipeline: str) -> str:
             try:
                 with connection.begin_nested():
                     connection.execute(_locks.insert().values(lake=str(lake), pipeline=pipeline, **row))
-                return token
+                return token, None
             except sa.exc.IntegrityError:  # another run came between
                 there = _lock(connection, key)
         elif not there.is_held(now):
             before = _locks.c.token == there.token
             if connection.execute(_locks.update().where(key, before).values(row)).rowcount == 1:
-                return token
+                return token, there
             there = _lock(connection, key)
     raise _refusal(ledger, lake, pipeline, there)
 

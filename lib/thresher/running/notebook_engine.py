@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import nbformat
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from nbformat.warnings import MissingIDFieldWarning
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
 from papermill.exceptions import PapermillExecutionError
@@ -28,6 +30,8 @@ _ENGINE = "thresher"
 
 # Its two warnings (unknown parameter, no parameters cell) are errors here, and raised before.
 logging.getLogger("papermill").setLevel(logging.CRITICAL)
+# Of cells without an id, as older tools and hands write them; they are given one.
+warnings.filterwarnings("ignore", category=MissingIDFieldWarning)
 _log = logging.getLogger("thresher.running.notebook_engine")
 _log.addHandler(logging.NullHandler())
 _log.propagate = False

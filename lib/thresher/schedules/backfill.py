@@ -124,8 +124,10 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     run_process.prepare(given.date)
     done = Done(lake_folder(given.lake), given.pipeline, key=given.key)
-    while (code := run_process.attempted(given.options)[0]) == PUT_OFF:
+    code, _ = run_process.attempted(given.options)
+    while code == PUT_OFF:
         time.sleep(_LOCKED_AGAIN_S)
+        code, _ = run_process.attempted(given.options, is_waiting=True)
     if code == SUCCEEDED:
         done.add(given.date)
     return code

@@ -103,13 +103,23 @@ class DueTimes:
         self._lake = str(lake)
 
     def look(
-        self, pipeline: str, schedule: Schedule, now: datetime, holder: str, changed: DueTime | None = None
+        self,
+        pipeline: str,
+        schedule: Schedule,
+        now: datetime,
+        holder: str,
+        changed: DueTime | None = None,
+        until: datetime | None = None,
     ) -> Looked:
-        """Take what is due for a pipeline, if nothing of it runs. `changed` is what a dataset's change made due."""
+        """Take what is due for a pipeline, if nothing of it runs.
+
+        `changed` is what a dataset's change made due; times after `until` (else `now`) are not looked at.
+        """
         with self._rows() as rows:
-            since = rows.locked_since(pipeline, schedule, now)
+            until = until or now
+            since = rows.locked_since(pipeline, schedule, until)
             running = rows.all(_due_times.c.pipeline == pipeline, _due_times.c.state == "running")
-            due = rows.due(pipeline, schedule, since, now)
+            due = rows.due(pipeline, schedule, since, until)
             if changed and not rows.all(*rows.key(changed)):
                 due.append(changed)
             if any(row.is_held(now) for row in running):

@@ -24,17 +24,18 @@ def prepare(label: str) -> None:
     sys.stderr = _Labelled(sys.stderr, label)
 
 
-def attempted(options: Sequence[str]) -> tuple[int, UsageError | None]:
+def attempted(options: Sequence[str], *, is_waiting: bool = False) -> tuple[int, UsageError | None]:
     """The exit code of `thresher run` with these options, errors told, and why it was refused.
 
-    PUT_OFF where another run of the pipeline is at work.
+    PUT_OFF where another run of the pipeline is at work; who waits for that is not told again.
     """
     try:
         from thresher.cli import main as cli
 
         cli.run.main(list(options), standalone_mode=False)
     except RunLocked as error:
-        click.echo(str(error), err=True)
+        if not is_waiting:
+            click.echo(str(error), err=True)
         return PUT_OFF, None
     except UsageError as error:
         click.echo(f"error: {error}", err=True)

@@ -45,15 +45,19 @@ class Scheduler:
         self._running: dict[DueTime, subprocess.Popen[bytes]] = {}
         self._next_look: dict[Scheduled, datetime] = {}
         self._waiting: set[str] = set()
+        self._until: datetime | None = None  # with `once`: when it began, since a later time is no longer due now
+        self._followed: set[str] = set()  # with `once`: pipelines that a change made due, once each
         self._has_failed = False
         self._trouble = ""
 
     def run(self, *, once: bool = False, cancel: bool = False) -> int:
-        """Run what is due until interrupted, or until nothing is (`once`); 1 where a run of `once` failed, else 0.
+        """Run what is due until interrupted, or what is due now (`once`); 1 where a run of `once` failed, else 0.
 
+        With `once`, changes that these runs make count too: each makes a pipeline due once, when all before it ended.
         When interrupted, nothing more is started and the runs that are going are awaited; they are cancelled with
         `cancel`, or by a second interruption. A cancelled one is due again for the next scheduler.
         """
+        self._until = datetime.now(UTC) if once else None
         try:
             while True:
                 try:
@@ -76,22 +80,26 @@ class Scheduler:
         self._reap()
         now = datetime.now(UTC)
         held = {row.pipeline: row.is_held(now) for row in self._due_times.running()}
+        is_idle = not self._running
         # What is due for longest comes first, where not all can run at once.
         for each in sorted(self._files.current(), key=lambda each: self._next_look.get(each, now)):
             if len(self._running) >= self._at_once:
                 return
-            self._look(each, now, held.get(each.name))
+            counts_changes = self._until is None or (is_idle and each.name not in self._followed)
+            self._look(each, now, held.get(each.name), counts_changes)
 
-    def _look(self, each: Scheduled, now: datetime, is_held: bool | None) -> None:
+    def _look(self, each: Scheduled, now: datetime, is_held: bool | None, counts_changes: bool) -> None:
         """Ask the ledger about a pipeline, if there may be something due; `is_held` is None where nothing runs."""
-        changed = None if is_held else self._triggers.due(each.name, each.schedule)
+        changed = None if is_held or not counts_changes else self._triggers.due(each.name, each.schedule)
         was_waiting = each.name in self._waiting and not is_held
         if not (changed or was_waiting or is_held is False or now >= self._next_look.get(each, now)):
             return
-        looked = self._due_times.look(each.name, each.schedule, now, self._me, changed)
+        looked = self._due_times.look(each.name, each.schedule, now, self._me, changed, self._until)
         self._tell(each, looked)
         if looked.taken:
             self._start(each, looked.taken)
+            if self._until and looked.taken.cause != CRON:
+                self._followed.add(each.name)
         # With all missed times to be run, there may be another one as soon as this one has ended.
         is_more = looked.taken and each.schedule.missed == "run-all"
         following = next(each.schedule.after(now), None)

@@ -1,25 +1,20 @@
 """The gate that keeps the secrets of a run out of all that it writes: notebooks, ledger, pages, terminal.
 
-A secret is looked for as it is and as JSON, Python, HTML, addresses, base64 and hex write it. What is found is replaced
-by `[secret NAME]`. A secret that a notebook cuts into pieces cannot be found, nor one in the pixels of an image: that
+A secret is looked for in all the ways in which it may be written (`forms`). What is found is replaced by
+`[secret NAME]`. A secret that a notebook cuts into pieces cannot be found, nor one in the pixels of an image: that
 matplotlib draws none is seen to where it is opened (`opened_secrets`).
 """
 
 import base64
-import html
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from thresher.parameters.references import SECRET_VARIABLE
+from thresher.secrets.forms import Forms, fold
 
-_SHORTEST = 4
-_SHORTEST_LINE = 16  # of a secret with many lines, as keys are, each such line is one too
-_SHORTEST_BASE64 = 8  # a shorter piece stands by chance in an image
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CONTENT = ("source", "outputs", "attachments")
 _TEXT_MIMES = ("text/", "application/json", "application/javascript", "application/xml", "image/svg")
@@ -48,8 +43,7 @@ class Secrets:
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         # The longest first: one secret may be part of another.
         self._values = dict(sorted((values or {}).items(), key=lambda item: -len(item[1])))
-        self._forms = {name: _forms(value) for name, value in self._values.items()}
-        self._patterns = {name: re.compile("|".join(map(re.escape, forms))) for name, forms in self._forms.items()}
+        self._forms = {name: Forms(value, self._values) for name, value in self._values.items()}
 
     def __repr__(self) -> str:
         return f"Secrets({', '.join(sorted(self._values))})"
@@ -73,7 +67,8 @@ class Secrets:
 
     def found(self, text: str) -> list[str]:
         """The names of the secrets in a text."""
-        return [name for name, forms in self._forms.items() if any(form in text for form in forms)]
+        folded = fold(text) if self else b""
+        return [name for name, forms in self._forms.items() if forms.are_in(text, folded)]
 
     def hide_in(self, value: Any) -> Any:
         """A copy of nested lists and mappings with the secrets hidden in their texts and keys."""
@@ -120,51 +115,8 @@ class Secrets:
 
     def _replaced(self, text: str) -> str:
         for name in self.found(text):
-            text = self._patterns[name].sub(f"[secret {name}]", text)
+            text = self._forms[name].replaced(text, f"[secret {name}]")
         return text
-
-
-def _forms(value: str) -> list[str]:
-    """All ways in which a secret may be written, the longest first."""
-    whole = {value, value.strip()}
-    lines = {line for line in value.splitlines() if len(line) >= _SHORTEST_LINE}
-    found = {form for text in whole | lines for form in (*_written(text), *_base64(text.encode("utf-8", "replace")))}
-    return sorted((form for form in found if len(form) >= _SHORTEST), key=lambda form: (-len(form), form))
-
-
-def _written(text: str) -> Iterator[str]:
-    yield text
-    for is_ascii in (True, False):
-        escaped = json.dumps(text, ensure_ascii=is_ascii)[1:-1]
-        yield escaped
-        yield json.dumps(escaped, ensure_ascii=is_ascii)[1:-1]  # JSON in JSON, as a notebook's file holds it
-    for quoted in (repr(text), ascii(text)):
-        yield quoted[1:-1]
-    yield re.escape(text)
-    for escaped in (html.escape(text), html.escape(text, quote=False)):
-        yield escaped
-        yield escaped.replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
-    for quoting in (quote, quote_plus):
-        address = quoting(text, safe="", errors="replace")
-        yield address
-        yield address.replace("%2F", "/")
-        yield re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), address)
-    data = text.encode("utf-8", "replace")
-    yield data.hex()
-    yield data.hex().upper()
-
-
-def _base64(data: bytes) -> Iterator[str]:
-    """The base64 of the bytes alone, and what is the same of it wherever they stand in longer ones."""
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        alone = encode(data).decode()
-        yield alone
-        yield alone.rstrip("=") if len(alone.rstrip("=")) >= _SHORTEST_BASE64 else alone
-        for offset in range(3):
-            bits = 8 * offset, 8 * (offset + len(data))
-            inner = encode(bytes(offset) + data).decode()[-(-bits[0] // 6) : bits[1] // 6]
-            if len(inner) >= _SHORTEST_BASE64:
-                yield inner
 
 
 def _decoded(data: str) -> str:

@@ -241,11 +241,14 @@ class Builder:
         _append(self.rescued, place, self.plain(value))
 
     def plain(self, value: Element | str) -> Any:
-        """A subtree as JSON values: texts, objects with an attribute's prefix and the value tag, arrays of repeats."""
+        """A subtree as JSON values: texts, objects with an attribute's prefix and the value tag, arrays of repeats, and
+        null where it says so itself."""
         if isinstance(value, str):
             return self.options.trimmed(value)
         if not len(value) and not value.keys():
             return self.options.trimmed(value.text or "")
+        if _is_nil(value):
+            return None
         if is_leaf(value, self.options):
             return self.options.trimmed(text_of(value))
         fields: dict[str, Any] = {}

@@ -7,18 +7,12 @@ from dataclasses import dataclass
 
 from thresher.xml import charsets
 from thresher.xml.disguises import container_of, unescaped
+from thresher.xml.doctypes import silent_end
 from thresher.xml.options import Options
 
 SNIPPET = 80
 
 _DECLARATION = re.compile(r"""[ \t\r\n]*<\?xml[ \t\r\n]+version\s*=\s*["']1\.[0-9]+["'][^?<>]*\?>""")
-# One that declares nothing by itself: nothing is fetched, so it says no more than what it names.
-_DOCTYPE = re.compile(
-    r"""[ \t\r\n]*<!DOCTYPE[ \t\r\n]+[A-Za-z_:][\w:.-]*
-    (?:[ \t\r\n]+(?:SYSTEM|PUBLIC[ \t\r\n]+(?:"[\w \r\n'()+,./:=?;!*\#@$%-]*"|'[\w \r\n()+,./:=?;!*\#@$%-]*'))
-    [ \t\r\n]+(?:"[^"]*"|'[^']*'))?[ \t\r\n]*>""",
-    re.ASCII | re.VERBOSE,
-)
 _CUT_SHORT = ("unexpected end of data", "truncated data", "incomplete multibyte sequence")
 _NO_DOCUMENT = (b"", codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP = b"\x1f\x8b"
@@ -51,7 +45,7 @@ def is_blank(document: str | bytes | None) -> bool:
 
 
 def text_of(document: str | bytes, options: Options, *, is_utf8: bool = False) -> str:
-    """The characters of a document, XML declaration and plain DOCTYPE blanked out so that positions stay true.
+    """The characters of a document, XML declaration and silent DOCTYPE blanked out so that positions stay true.
 
     Bytes are unzipped (gzip, zlib) and decoded (see `charsets.encoding_of`). `is_utf8` says that the bytes come from a
     text column: then the declaration says nothing about them. With `salvage` a cut end is dropped in silence: the XML
@@ -159,11 +153,15 @@ def _without_prolog(text: str, options: Options) -> str:
     """A declaration was for the bytes; expat would obey it again, and refuses blanks before it."""
     if options.is_spark and not text.startswith("<"):
         return text
-    for pattern in (_DECLARATION, _DOCTYPE):
-        found = pattern.match(text)
-        if found:
-            text = re.sub(r"[^\r\n]", " ", found[0]) + text[found.end() :]
-    return text
+    found = _DECLARATION.match(text)
+    if found:
+        text = _blanked(text, found.end())
+    end = silent_end(text, is_validated=bool(options.xsd))
+    return _blanked(text, end) if end else text
+
+
+def _blanked(text: str, end: int) -> str:
+    return re.sub(r"[^\r\n]", " ", text[:end]) + text[end:]
 
 
 def position(text: str, offset: int) -> tuple[int, int]:

@@ -16,14 +16,12 @@ from xml.parsers import expat
 from thresher.xml import elements
 from thresher.xml.decoding import Refused, position, snippet, text_of
 from thresher.xml.disguises import look_of
+from thresher.xml.doctypes import LONGEST_NAME, MOST_DECLARATIONS, STANDALONE
 from thresher.xml.elements import Places, Tree
 from thresher.xml.namespaces import Namespaces, NilNames, binds_xsi
 from thresher.xml.options import Options
 from thresher.xml.validation import violation
 from thresher.xml.xsd_files import Source
-
-LONGEST_NAME = 1_000
-MOST_DECLARATIONS = 1_000
 
 _ERRORS = expat.errors.codes
 _UNDEFINED = _ERRORS[expat.errors.XML_ERROR_UNDEFINED_ENTITY]
@@ -44,8 +42,6 @@ _RULES = {
 _JUNK_AFTER_ROOT = _ERRORS[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT]
 _ENTITY = re.compile("&(?!(?:amp|lt|gt|quot|apos);|#)[^\\s;<&]+;")
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-# With an external DTD expat passes over undefined entities in silence, and their text would be lost.
-_STANDALONE = b"<?xml version='1.0' standalone='yes'?>\n"
 
 
 @dataclass
@@ -107,7 +103,7 @@ class _Reader:
         self.options = options
         self.open: list[Element] = []
         self.names = _names(document, options)
-        self.prolog = _STANDALONE if "<!DOCTYPE" in document else b""
+        self.prolog = STANDALONE if "<!DOCTYPE" in document else b""
 
     def tree(self) -> Tree:
         try:
@@ -253,7 +249,7 @@ class _Reader:
         if name not in roots and f"{{{uri or ''}}}{name}" not in roots:
             found = f"{root.tag} in {uri}" if uri else root.tag
             reason = f"the root element is {found}; expected {' or '.join(roots)}"
-            raise Refused("root", reason, *tree.places[root])
+            raise Refused("root", reason, *tree.places[root], snippet(self.document.lstrip(), 0))
 
     def check_xsd(self, xsd: Source) -> None:
         violated = violation(self.document.encode("utf-8"), xsd)

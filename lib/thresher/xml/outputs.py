@@ -1,7 +1,6 @@
 """Where rows go: Parquet, JSON lines or Delta, written as they come and put in place whole or not at all."""
 
 import os
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thresher.errors import UsageError
+from thresher.files import draft_of
 from thresher.types import canonical_schema
 from thresher.xml.rendering import json_texts
 
@@ -66,7 +66,7 @@ class Output(ABC):
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
         self.schema = schema
-        self.draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        self.draft = draft_of(path)
         self.held: list[pa.RecordBatch] = []
         self.held_bytes = 0
 

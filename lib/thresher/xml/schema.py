@@ -211,12 +211,14 @@ class Schema:
         try:
             plain = json.loads(text)
             if not isinstance(plain, dict) or plain.get("format") != FORMAT:
-                raise ValueError(f"format {plain.get('format', 'none') if isinstance(plain, dict) else 'none'}")
+                found = plain.get("format") if isinstance(plain, dict) else None
+                raise ValueError("no format" if found is None else f"format {found}")
             options, seen = Options(**plain["options"]), Node.from_dict(plain["seen"])
             declared, documents = plain["declared"], plain["documents"]
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
-                f"not an XML schema in format {FORMAT}: {error!r}; expected what Schema.to_json gave. Discover again."
+                f"not an XML schema in format {FORMAT}: found {_told(error)}; expected what Schema.to_json gave. "
+                f"Discover again."
             ) from None
         return cls(options, seen, None if declared is None else struct_type(declared), documents)
 
@@ -241,6 +243,10 @@ class Schema:
         """
         options = options or Options()
         return cls(options, declared=struct_of_xsd(source, options, root, DEEPEST_STRUCT))
+
+
+def _told(error: Exception) -> str:
+    return f"no {error}" if isinstance(error, KeyError) else str(error)
 
 
 def _laid(below: pa.StructType | None, above: pa.StructType) -> pa.StructType:
