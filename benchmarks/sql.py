@@ -69,8 +69,9 @@ def by_duckdb(files: dict[str, Path]) -> Way:
 def by_embedded_engine(files: dict[str, Path], translated: dict[str, sql.Translation]) -> Way:
     connection = connected(files)
     sql.prepare(connection)
+    functions = sql.Functions(connection)
     for translation in translated.values():
-        sql.add_functions(connection, translation.functions)
+        functions.provide(translation)
     return lambda name: connection.execute(translated[name].sql).to_arrow_table()
 
 

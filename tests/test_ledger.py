@@ -45,7 +45,7 @@ def test_a_run_comes_back_as_it_was_noted(
     ledger.finish_run(run_id, "succeeded")
 
     run = open_ledger(tmp_path).run(run_id)
-    assert re.fullmatch(r"courses-\d{8}T\d{6}Z-[0-9a-f]{4}", run.id)
+    assert re.fullmatch(r"courses-\d{8}T\d{6}Z-[0-9a-f]{8}", run.id)
     assert (run.pipeline, run.description, run.file) == ("courses", "d", "pipelines/courses.yml")
     assert (run.engine, run.status, run.error, run.pid) == ("duckdb", "succeeded", None, os.getpid())
     assert run.params == {"landing": "Übung 😀", "key": ["a", "b"], "limit": None}

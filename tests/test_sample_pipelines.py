@@ -223,7 +223,7 @@ def nbval(project, *notebooks):
 
 
 def test_notebooks_run_by_hand_in_their_order_and_give_what_they_show(tmp_path):
-    for folder in ("notebooks", "data/sample"):
+    for folder in ("notebooks", "pipelines", "data/sample"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     done = nbval(tmp_path, *sorted((tmp_path / "notebooks").glob("0*.ipynb")))
     assert done.returncode == 0, done.stdout[-6000:]
@@ -239,12 +239,6 @@ def test_reports_give_what_they_show(project):
 def test_exploring_on_spark_gives_what_it_shows(project, spark_home):
     done = nbval(project, *sorted((project / "notebooks/explore").glob("*.ipynb")))
     assert done.returncode == 0, done.stdout[-6000:]
-
-
-@pytest.mark.spark
-def test_both_engines_give_the_same_tables(project, spark_home):
-    done = thresher("check", "parity", "courses", cwd=project)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_invoices_of_third_parties_reconcile(project, realdata, tmp_path):

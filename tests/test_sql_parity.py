@@ -83,7 +83,7 @@ def in_order(rows: list[Any], is_ordered: bool) -> list[Any]:
     return rows if is_ordered else sorted(rows, key=json.dumps)
 
 
-def verdict(connection: duckdb.DuckDBPyConnection, case: dict[str, Any], known: set[str]) -> str:
+def verdict(connection: duckdb.DuckDBPyConnection, case: dict[str, Any], functions: sql.Functions) -> str:
     """same, both error, refused, refused at run time; else what is wrong, in capitals."""
     try:
         query = sql.parse(case["sql"])
@@ -93,8 +93,7 @@ def verdict(connection: duckdb.DuckDBPyConnection, case: dict[str, Any], known: 
     except SqlError:
         return "both error" if "error" in case else "refused"
     try:
-        sql.add_functions(connection, [f for f in translated.functions if f.name not in known])
-        known.update(f.name for f in translated.functions)
+        functions.provide(translated)
         table = connection.execute(translated.sql).to_arrow_table()
     except duckdb.Error as error:
         if "not proven equal to Spark" in str(error):
@@ -132,8 +131,9 @@ def cases(file: Path) -> list[dict[str, Any]]:
 
 @cache
 def answers() -> list[tuple[dict[str, Any], str]]:
-    connection, known = embedded(), set[str]()
-    return [(case, verdict(connection, case, known)) for file in ANSWERS for case in cases(file)]
+    connection = embedded()
+    functions = sql.Functions(connection)
+    return [(case, verdict(connection, case, functions)) for file in ANSWERS for case in cases(file)]
 
 
 def wrong(found: list[tuple[dict[str, Any], str]]) -> str:
@@ -148,9 +148,10 @@ def test_every_answer_is_sparks_or_an_error_or_refused() -> None:
 
 @pytest.mark.skipif(not FURTHER.exists(), reason=f"no recorded answers of Spark at {FURTHER} (THRESHER_PARITY)")
 def test_no_further_case_differs_silently_from_spark(record_property: Any) -> None:
-    connection, known = embedded(), set[str]()
+    connection = embedded()
+    functions = sql.Functions(connection)
     recorded = cases(FURTHER)
-    found = [(case, verdict(connection, case, known)) for case in recorded if not is_recorded_elsewhere(case)]
+    found = [(case, verdict(connection, case, functions)) for case in recorded if not is_recorded_elsewhere(case)]
     tally = Counter(words if words.islower() else "wrong" for _, words in found)
     record_property("parity", dict(tally, other_settings=len(recorded) - len(found)))
     assert wrong(found) == ""
@@ -173,7 +174,7 @@ def test_every_function_and_construct_of_the_allow_list_gave_sparks_rows_somewhe
 def test_every_example_of_the_reference_runs(entry: allowed.Entry) -> None:
     translated = sql.parse(entry.example).translation({}, {})
     connection = embedded()
-    sql.add_functions(connection, translated.functions)
+    sql.Functions(connection).provide(translated)
     assert connection.execute(translated.sql).fetchall() != []
 
 

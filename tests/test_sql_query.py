@@ -155,22 +155,24 @@ def test_a_query_over_tables_gives_rows_of_sparks_types() -> None:
     ]
 
 
-def test_settings_and_macros_hold_for_every_cursor_of_the_connection() -> None:
-    cursor = embedded().cursor()
+def test_settings_and_functions_hold_for_every_cursor_of_the_connection() -> None:
+    connection = embedded()
+    cursor = connection.cursor()
     query = sql.parse("select cast('2024-01-31 10:00:00' as timestamp) as t, left('abc', 2) as s")
-    cursor.execute(query.translation({}, {}).sql)
+    translation = query.translation({}, {})
+    sql.Functions(connection).provide(translation)
+    cursor.execute(translation.sql)
     assert str(cursor.fetchall()) == "[(datetime.datetime(2024, 1, 31, 10, 0, tzinfo=<UTC>), 'ab')]"
 
 
 CONNECTION = embedded()
-KNOWN: set[str] = set()
+FUNCTIONS = sql.Functions(CONNECTION)
 DIGITS = st.integers(-(10**10) + 1, 10**10 - 1)
 
 
 def value(text: str) -> object:
     translation = sql.parse(f"select {text} as v").translation({}, {})
-    sql.add_functions(CONNECTION, [function for function in translation.functions if function.name not in KNOWN])
-    KNOWN.update(function.name for function in translation.functions)
+    FUNCTIONS.provide(translation)
     row = CONNECTION.execute(translation.sql).fetchone()
     assert row is not None
     return row[0]

@@ -189,7 +189,7 @@ class Ledger:
         `forced` are the steps that it runs even if nothing changed. Raises LakeError when the ledger cannot be written.
         """
         now = datetime.now(UTC)
-        run_id = f"{pipeline}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+        run_id = f"{pipeline}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         row: dict[str, Any] = {"id": run_id, "pipeline": pipeline, "description": description, "file": file}
         row |= {"engine": engine, "params": dict(params), "status": "running", "started_at": now, "pid": os.getpid()}
         row |= {"lake": str(lake) if lake else None, "forced": list(forced)}

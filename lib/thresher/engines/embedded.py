@@ -29,7 +29,6 @@ from thresher.engines.row_hashes import hash_of_rows
 from thresher.errors import DataError, LakeError, SchemaMismatch, SqlError, WriteConflict
 from thresher.frame import Frame
 from thresher.kernels.folders import private_folder
-from thresher.sql import Translation
 from thresher.types import canonical_schema
 
 ROWS_PER_BATCH = 10_000
@@ -217,8 +216,7 @@ class EmbeddedEngine:
         # Without it, 2 GiB of text in one batch are an error.
         self.connection.execute("set global arrow_large_buffer_size = true")
         sql.prepare(self.connection)
-        self._known_functions: set[str] = set()
-        self._adding = threading.Lock()
+        self._functions = sql.Functions(self.connection)
 
     def fresh_name(self) -> str:
         """A name that no other frame or table of this process has."""
@@ -241,15 +239,9 @@ class EmbeddedEngine:
         names = {table: self.fresh_name() for table in frames}
         schemas = {table: frame.schema for table, frame in frames.items()}
         translated = sql.parse(query).translation(names, schemas)
-        self._add_functions(translated)
+        self._functions.provide(translated)
         inputs = {names[table]: self._taken_over(frame) for table, frame in frames.items()}
         return EmbeddedFrame(self, translated.sql, inputs, query, translated.schema)
-
-    def _add_functions(self, translated: Translation) -> None:
-        with self._adding:
-            new = [function for function in translated.functions if function.name not in self._known_functions]
-            sql.add_functions(self.connection, new)
-            self._known_functions.update(function.name for function in new)
 
     def difference(self, frame: Frame, other: Frame) -> EmbeddedFrame:
         one, two = self.fresh_name(), self.fresh_name()

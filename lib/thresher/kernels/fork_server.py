@@ -35,7 +35,8 @@ FIRST = (
     "duckdb",
     "thresher.lake",
 )
-THEN = ("pandas", "sqlglot", "matplotlib.pyplot", "numba", "thresher.xml", "pyspark.sql.connect.session")
+THEN = ("pandas", "sqlglot", "matplotlib.pyplot", "numba", "thresher.xml")
+_FOR_SPARK = "pyspark.sql.connect.session"  # from the first kernel on that has Spark for its engine
 # pyarrow and deltalake start one each to tidy their memory; it holds no lock that a child could wait for.
 _HARMLESS_THREADS = ("jemalloc_bg_thd",)
 
@@ -140,6 +141,8 @@ class _Server:
             for file in files:
                 os.close(file)
             return None
+        if message["env"].get("THRESHER_ENGINE", "duckdb") != "duckdb" and _FOR_SPARK not in sys.modules:
+            self.to_load.append(_FOR_SPARK)
         gc.freeze()  # what is there now is shared with the child, and not touched by its garbage collector
         parent, pid = os.getpid(), os.fork()
         if not pid:

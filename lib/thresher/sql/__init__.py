@@ -13,9 +13,9 @@ Spark. For DuckDB every node of the tree becomes text and Spark's type by a rule
 To add a function, see CONTRIBUTING.md.
 """
 
-from thresher.sql.connection import SETTINGS, add_functions, prepare
+from thresher.sql.connection import SETTINGS, Functions, prepare
 from thresher.sql.queries.translation import Translation
 from thresher.sql.query import Query, parse
 from thresher.sql.reference import reference
 
-__all__ = ["SETTINGS", "Query", "Translation", "add_functions", "parse", "prepare", "reference"]
+__all__ = ["SETTINGS", "Functions", "Query", "Translation", "parse", "prepare", "reference"]

@@ -1,15 +1,17 @@
-"""What a DuckDB connection needs before it runs translated SQL: settings, and macros with Spark's rules for text."""
+"""What a DuckDB connection needs before it runs translated SQL: settings, and functions with Spark's rules."""
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+import threading
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 import duckdb
 import pyarrow as pa
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from thresher.sql import allowed
+from thresher.sql.queries.translation import Translation
 
 SETTINGS: dict[str, str | bool] = {
     "TimeZone": "UTC",
@@ -22,47 +24,61 @@ SETTINGS: dict[str, str | bool] = {
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Settings, macros and functions, once for a connection and all its cursors."""
+    """Settings, once for a connection and all its cursors."""
     for name, value in SETTINGS.items():
         connection.execute(f"SET GLOBAL {name} = {value!r}")
-    add_functions(connection, allowed.ARROW_FUNCTIONS.values())
-    for signature, body in _callees_first(allowed.MACROS):
-        connection.execute(f"CREATE OR REPLACE MACRO {signature} AS {body}")
 
 
-def _callees_first(macros: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The macros in an order in which each finds those that it calls."""
-    signatures = {signature.partition("(")[0]: signature for signature in macros}
-    done: set[str] = set()
+class Functions:
+    """The functions of a connection and its cursors beyond DuckDB's own; each is added when a query first calls it.
 
-    def visit(name: str) -> Iterator[tuple[str, str]]:
-        if name in done or name not in signatures:
+    There are some 200, and adding them all takes longer than most notebooks' queries.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._known: set[str] = set()
+        self._adding = threading.Lock()
+
+    def provide(self, translated: Translation) -> None:
+        """Add what a translated query calls."""
+        with self._adding:
+            for function in translated.functions:
+                self._add(function.name, function)
+            self._add_called(translated.sql)
+
+    def _add_called(self, text: str) -> None:
+        for name in re.findall(r"\bspark_\w+", text, re.IGNORECASE):
+            self._add(name.lower(), allowed.ARROW_FUNCTIONS.get(name.lower()))
+
+    def _add(self, name: str, function: allowed.ArrowFunction | None) -> None:
+        if name in self._known:
             return
-        done.add(name)
-        body = macros[signatures[name]]
-        for callee in re.findall(r"\b(spark_\w+)\(", body):
-            yield from visit(callee)
-        yield signatures[name], body
+        self._known.add(name)
+        if function:
+            _add_function(self._connection, function)
+        elif name in _macros():
+            signature, body = _macros()[name]
+            self._add_called(body)  # DuckDB looks for what a macro calls when it is made
+            self._connection.execute(f"CREATE OR REPLACE MACRO {signature} AS {body}")
 
-    for name in signatures:
-        yield from visit(name)
+
+@cache
+def _macros() -> dict[str, tuple[str, str]]:
+    return {signature.partition("(")[0]: (signature, body) for signature, body in allowed.MACROS.items()}
 
 
-def add_functions(connection: duckdb.DuckDBPyConnection, functions: Iterable[allowed.ArrowFunction]) -> None:
-    """Functions over Arrow arrays, for this connection and all its cursors."""
-    for function in functions:
-        if _is_flat(function.result):
-            _add(connection, function.name, function.arguments, function.result, function.run)
-            continue
-        # COALESCE of DuckDB 1.5.6 keeps pointers into an Arrow array that it has given back: every 2,048th text was
-        # other bytes. Elements of lists are copied.
-        assert function.arguments is not None, (
-            f"{function.name}: a function with a result that is not flat has arguments"
-        )
-        boxed = f"{function.name}_boxed"
-        _add(connection, boxed, function.arguments, f"{function.result}[]", partial(_boxed, function.run))
-        names = ", ".join(f"a{n}" for n in range(len(function.arguments)))
-        connection.execute(f"CREATE OR REPLACE MACRO {function.name}({names}) AS list_extract({boxed}({names}), 1)")
+def _add_function(connection: duckdb.DuckDBPyConnection, function: allowed.ArrowFunction) -> None:
+    if _is_flat(function.result):
+        _create(connection, function.name, function.arguments, function.result, function.run)
+        return
+    # COALESCE of DuckDB 1.5.6 keeps pointers into an Arrow array that it has given back: every 2,048th text was
+    # other bytes. Elements of lists are copied.
+    assert function.arguments is not None, f"{function.name}: a function with a result that is not flat has arguments"
+    boxed = f"{function.name}_boxed"
+    _create(connection, boxed, function.arguments, f"{function.result}[]", partial(_boxed, function.run))
+    names = ", ".join(f"a{n}" for n in range(len(function.arguments)))
+    connection.execute(f"CREATE OR REPLACE MACRO {function.name}({names}) AS list_extract({boxed}({names}), 1)")
 
 
 def _is_flat(result: str) -> bool:
@@ -80,7 +96,7 @@ def _boxed(run: Callable[..., pa.Array], *columns: pa.Array) -> pa.Array:
 _RUNNING: dict[str, Callable[..., pa.Array]] = {}
 
 
-def _add(
+def _create(
     connection: duckdb.DuckDBPyConnection,
     name: str,
     arguments: Sequence[str] | None,
