@@ -216,22 +216,25 @@ def test_a_notebook_runs_by_plain_papermill(project, tmp_path):
     assert [(each["rows_in"], each["rows_out"], each["refused"]) for each in shown] == [(67, 65, 2)]
 
 
-def nbval(project, *notebooks):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env"]
+def nbval(project, *notebooks, how="--nbval"):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", how, "--nbval-current-env"]
     command += ["--nbval-sanitize-with", str(ROOT / "tests" / "notebooks.cfg"), *map(str, notebooks)]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=900)
 
 
-def test_notebooks_run_by_hand_in_their_order_and_give_what_they_show(tmp_path):
+def test_the_steps_run_by_hand_in_their_order(tmp_path):
     for folder in ("notebooks", "pipelines", "data/sample"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
-    done = nbval(tmp_path, *sorted((tmp_path / "notebooks").glob("0*.ipynb")))
+    done = nbval(tmp_path, *sorted((tmp_path / "notebooks").glob("0*.ipynb")), how="--nbval-lax")
     assert done.returncode == 0, done.stdout[-6000:]
     assert Lake(tmp_path / "lake").read("mart.fact_reading_list").count() == 104
 
 
-def test_reports_give_what_they_show(project):
-    done = nbval(project, *sorted((project / "notebooks/reports").glob("*.ipynb")))
+def test_notebooks_give_what_they_show(project, tmp_path):
+    # A copy: a run by hand leaves other tables than the pipeline does.
+    project = shutil.copytree(project, tmp_path / "project")
+    notebooks = sorted((project / "notebooks").glob("0*.ipynb"))
+    done = nbval(project, *notebooks, *sorted((project / "notebooks/reports").glob("*.ipynb")))
     assert done.returncode == 0, done.stdout[-6000:]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -225,8 +226,11 @@ def _execute(
     publisher: Publisher, decisions: Decisions, lease: locks.Lease, progress: Progress, jobs: int
 ) -> dict[str, str]:
     with servers.for_run() as (folder, env):
-        # Only now: papermill takes a second to load, in which the server gets ready, too.
+        # Only now: loading takes a second, in which the server gets ready, too.
         from thresher.running.execution import Execution
+
+        for later in ("thresher.report", "thresher.site"):
+            import_module(later)
 
         execution = Execution(
             publisher.run_id,

@@ -1,5 +1,6 @@
 """The command `thresher`. Exit code 0 all good, 1 a step or a check failed, 2 bad usage; errors are one message."""
 
+import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -100,6 +101,7 @@ def run(pipeline: str, params: Sequence[tuple[str, str]], as_json: bool, **optio
     A step is skipped when nothing has changed that its result depends on. A run that failed or was killed is
     continued, under its id, by running again.
     """
+    gc.set_threshold(50_000)  # or loading libraries would look for garbage hundreds of times
     from rich.console import Console
 
     from thresher import runner
@@ -111,6 +113,7 @@ def run(pipeline: str, params: Sequence[tuple[str, str]], as_json: bool, **optio
     else:
         click.echo(headline(result.run))
         click.echo(f"site: {result.site}")
+    gc.freeze()  # or Python would look through all libraries for garbage before it ends
     sys.exit(result.exit_code)
 
 

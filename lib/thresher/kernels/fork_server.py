@@ -247,10 +247,13 @@ def main() -> None:
         None if owner == "-" else int(owner),
         None if idle == "-" else float(idle),
     )
+    gc.disable()  # libraries make many objects that stay
     server.load(FIRST)
     request = server.serve()
     if request:
+        gc.enable()
         become_kernel(request)
+    gc.freeze()  # or Python would look through all libraries for garbage before it ends
 
 
 def _is_own(client: socket.socket) -> bool:
