@@ -107,6 +107,27 @@ def test_what_counts_as_a_change_of_code(
     assert changed(project, cells, name, old, new) == expected
 
 
+def test_a_text_file_that_a_function_names_counts(project: Path) -> None:
+    write(project, "sql/a.sql", "select 1")
+    write(project, "sql/b.sql", "select 2")
+    write(
+        project,
+        "lib/shop/queries.py",
+        """\
+        from pathlib import Path
+
+        def first():
+            return Path("sql/a.sql").read_text()
+
+        def second():
+            return Path("sql/b.sql").read_text()
+        """,
+    )
+    cells = ["from shop.queries import first", "first()"]
+    assert changed(project, cells, "sql/a.sql", "1", "3") == ["sql/a.sql"]
+    assert changed(project, cells, "sql/b.sql", "2", "3") == []
+
+
 def test_a_module_that_cannot_be_parsed_counts_whole(project: Path) -> None:
     write(project, "lib/shop/taxes.py", "def without(:\n    pass")
     assert changed(project, NET, "lib/shop/taxes.py", "pass", "pass  # a note") == ["lib/shop/taxes.py"]

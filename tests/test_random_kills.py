@@ -21,7 +21,9 @@ from thresher.ledger import Ledger
 KILLS = int(os.environ.get("THRESHER_KILLS", "4"))
 PARAMETERS = "lake: str = 'lake'\nsource: str = ''\ntarget: str = ''\nround: int = 0"
 WRITE = """\
+import subprocess
 import thresher as th
+subprocess.Popen(["sleep", "300"])
 lake = th.Lake(lake)
 rows = [{"n": n, "round": round} for n in range(1000)] if not source else lake.sql(
     f"select n + 1 as n, round from {source}")
@@ -50,12 +52,13 @@ def project(tmp_path: Path) -> Path:
 
 def family(runner: subprocess.Popen[str]) -> dict[str, list[psutil.Process]]:
     """The runner, its fork server and its kernels, as far as they have started."""
-    found: dict[str, list[psutil.Process]] = {"runner": [], "server": [], "kernel": []}
+    found: dict[str, list[psutil.Process]] = {"runner": [], "server": [], "kernel": [], "child": []}
     with suppress(psutil.NoSuchProcess):
         own = psutil.Process(runner.pid)
         found["runner"] = [own]
         found["server"] = own.children()
         found["kernel"] = [kernel for server in found["server"] for kernel in server.children()]
+        found["child"] = [child for kernel in found["kernel"] for child in kernel.children()]
     return found
 
 

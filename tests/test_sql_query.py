@@ -1,6 +1,7 @@
 """What the portable SQL reads, splices for Spark, translates for DuckDB, and refuses with which words."""
 
 from decimal import ROUND_HALF_UP, Decimal, localcontext
+from typing import cast
 
 import duckdb
 import pyarrow as pa
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thresher import sql
+from thresher.engines.embedded import EmbeddedEngine
 from thresher.errors import NotPortable, SqlError
 
 COURSES = pa.schema(
@@ -163,6 +165,28 @@ def test_settings_and_functions_hold_for_every_cursor_of_the_connection() -> Non
     sql.Functions(connection).provide(translation)
     cursor.execute(translation.sql)
     assert str(cursor.fetchall()) == "[(datetime.datetime(2024, 1, 31, 10, 0, tzinfo=<UTC>), 'ab')]"
+
+
+def test_a_function_whose_adding_was_interrupted_is_added_by_the_next_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = EmbeddedEngine()
+    made = engine.connection.create_function
+
+    class Interrupted:
+        def __getattr__(self, name: str) -> object:
+            return getattr(engine.connection, name)
+
+        def create_function(self, *arguments: object, **options: object) -> None:
+            made(*arguments, **options)  # type: ignore[arg-type]
+            raise KeyboardInterrupt
+
+    functions = sql.Functions(cast(duckdb.DuckDBPyConnection, Interrupted()))
+    translation = sql.parse("select initcap('a b') as x").translation({}, {})
+    with pytest.raises(KeyboardInterrupt):
+        functions.provide(translation)
+    monkeypatch.delattr(Interrupted, "create_function")
+    functions.provide(translation)
+    assert engine.connection.execute(translation.sql).fetchall() == [("A B",)]
+    engine.close()
 
 
 CONNECTION = embedded()

@@ -78,6 +78,7 @@ def test_the_loops_read_what_stands_behind_it(found: list[str]) -> None:
         ("<!DOCTYPE p [<!ENTITY % x 'y'>]>", False),
         ("<!DOCTYPE p [%x;]>", True),
         ("<!DOCTYPE p [<!ELEMENT p (a>]>", False),
+        ("<!DOCTYPE p><!-- two of them --> <!DOCTYPE p>", False),
     ],
 )
 def test_which_doctypes_are_passed_over(doctype: str, is_silent: bool) -> None:

@@ -456,3 +456,15 @@ def test_the_public_names_are_there_and_sorted() -> None:
     assert all(hasattr(xml, name) for name in xml.__all__)
     text = (Path(xml.__file__).parents[3] / "docs" / "xml.md").read_text("utf-8")
     assert all(f"xml.{name}" in text for name in xml.__all__)
+
+
+@pytest.mark.parametrize("salvage", [False, True])
+def test_what_holds_nothing_once_it_is_unpacked_is_refused_among_many_too(salvage: bool) -> None:
+    packed = gzip.compress(b"<p><a>1</a></p>", mtime=0)
+    empty = [gzip.compress(b"", mtime=0), packed[:10], b"\xef", b"\xff\xfe\x00"]
+    plain = [b"<p><a>1</a><b>%s</b></p>" % (b"x" * 2_000)] * 1_200  # enough for the loops to be used
+    schema = xml.Schema.from_ddl("a int, b string")
+    alone = xml.parse(pa.array(empty, pa.binary()), schema, xml.Options(salvage=salvage))
+    parsed = xml.parse(pa.array([*empty, *plain], pa.binary()), schema, xml.Options(salvage=salvage), threads=1)
+    assert parsed.errors.to_pylist() == alone.errors.to_pylist()
+    assert parsed.errors["rule"].to_pylist() == ["truncated"] * 4

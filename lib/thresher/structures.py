@@ -45,7 +45,7 @@ def known(lake: Lake, target: str) -> Known | None:
         plain = json.loads(file.read_text("utf-8"))
         rows = [{**row, "since": datetime.fromisoformat(row["since"])} for row in plain["history"]]
         return Known(xml.Schema.from_json(plain["schema"]), pa.Table.from_pylist(rows, schema=HISTORY))
-    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
         raise LakeError(
             f"{target}: its known structure in {file} cannot be read: {error}. Restore the file, or delete it to learn "
             f"the structure anew."

@@ -21,16 +21,16 @@ from platformdirs import user_cache_path
 
 from thresher import __version__
 from thresher.files import replace
-from thresher.fingerprints import definitions
+from thresher.fingerprints import definitions, inputs
 from thresher.fingerprints.definitions import BODY, Definition, Module
-from thresher.project import LIBRARY
+from thresher.project import LIBRARY, resolve
 
 _MAGIC = re.compile(r"^([ \t]*)[%!?].*$", re.M)
 _IMPORT = re.compile(
     r"^[ \t]*((?:import|from)[ \t]+[\w.]+(?:[ \t]+import[ \t]+[\w, ]+|[ \t]+as[ \t]+\w+)?)[ \t]*$", re.M
 )
 _PACKAGE = Path(__file__).parent.parent
-_FORM = 2  # of what is remembered
+_FORM = 3  # of what is remembered
 _DEPTH = 20  # of names that stand for names
 _MOST = 1000  # notebooks, or modules, that are remembered
 _Node = tuple[str, str]  # a module's name and the name of a definition in it
@@ -58,6 +58,11 @@ class Code:
         nodes = self._reached(sources)
         used = self._hashes(nodes)
         files = {str(self._file(name)) for name, _ in nodes if self._file(name)}
+        for name in self._named_files(nodes):
+            path = resolve(name, self.project)
+            files.add(str(path))
+            if state := inputs.text(path):
+                used[name] = state
         # A module that is new in a folder may stand before one that was found elsewhere.
         looked_at = sorted(files | {str(place) for place in self._places if place.is_dir()})
         self._answers.put(key, {"used": used, "looked_at": {path: self._stamp(path) for path in looked_at}})
@@ -93,6 +98,13 @@ class Code:
                     self._edges[node] = tuple(dict.fromkeys(self._next(node)))
                 todo += self._edges[node]
         return found
+
+    def _named_files(self, nodes: Iterable[_Node]) -> Iterator[str]:
+        """The files to read that the project's own definitions name."""
+        for name, definition in nodes:
+            module = self._module(name)
+            if module and definition in module.definitions and name.partition(".")[0] != "thresher":
+                yield from module.definitions[definition].files
 
     def _hashes(self, nodes: Iterable[_Node]) -> dict[str, str]:
         by_file: dict[str, list[str]] = {}

@@ -8,6 +8,8 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from thresher.fingerprints.inputs import is_read_only
+
 BODY = "<body>"  # the definition that stands for what a module does when it is imported
 # Decorators that only change the definition below them. Others may enter it in a table, which is work at import.
 _QUIET = frozenset(
@@ -25,10 +27,11 @@ _DYNAMIC = frozenset({"__import__", "eval", "exec", "import_module", "run_module
 
 @dataclass
 class Definition:
-    """One function, class or constant: the hash of its code, and the dotted names that it uses."""
+    """One function, class or constant: the hash of its code, the dotted names that it uses, the files that it names."""
 
     hash: str
     uses: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -107,7 +110,7 @@ def _note_names(statement: ast.Import | ast.ImportFrom, module: Module, package:
 
 
 def _add(module: Module, name: str, statements: Sequence[ast.stmt], package: str) -> None:
-    code, uses = hashlib.sha256(), dict[str, None]()
+    code, uses, files = hashlib.sha256(), dict[str, None](), dict[str, None]()
     for statement in statements:
         nodes = list(ast.walk(statement))
         _drop_docstrings(nodes)
@@ -117,6 +120,8 @@ def _add(module: Module, name: str, statements: Sequence[ast.stmt], package: str
             if isinstance(node, ast.Import | ast.ImportFrom):
                 local |= _imported(node, package)
             module.is_dynamic |= _is_dynamic(node)
+            if isinstance(node, ast.Constant) and is_read_only(node.value):
+                files[str(node.value)] = None
             if isinstance(node, ast.Call) and _last_name(node) in _DYNAMIC and _is_constant_call(node):
                 uses[f"={node.args[0].value}"] = None  # type: ignore[attr-defined]
         for dotted in _dotted_names(nodes):
@@ -128,8 +133,8 @@ def _add(module: Module, name: str, statements: Sequence[ast.stmt], package: str
     before = module.definitions.get(name)
     if before:  # defined in several ways, one of which holds
         code.update(before.hash.encode())
-        uses = dict.fromkeys([*before.uses, *uses])
-    module.definitions[name] = Definition(code.hexdigest()[:16], list(uses))
+        uses, files = dict.fromkeys([*before.uses, *uses]), dict.fromkeys([*before.files, *files])
+    module.definitions[name] = Definition(code.hexdigest()[:16], list(uses), list(files))
 
 
 def _defined(statement: ast.stmt) -> list[str]:

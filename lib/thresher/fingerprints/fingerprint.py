@@ -9,17 +9,16 @@ from pathlib import Path
 from thresher import datasets, environments
 from thresher.fingerprints import inputs
 from thresher.fingerprints.code import Code
+from thresher.fingerprints.inputs import READ_ONLY
 from thresher.parameters.notebook import code_of
-from thresher.pipeline import TEXT_FILES, Pipeline, Step
-from thresher.project import names_file, resolve
+from thresher.pipeline import Pipeline, Step
+from thresher.project import resolve
 
 _DATASET, _LANDING, _PARAMETER, _FILE = "dataset ", "landing ", "parameter ", "file "
 _NOTEBOOK, _ENGINE, _PYTHON = "the code of ", "the engine", "Python"
 
 _RUN = re.compile(r"^[ \t]*%run[ \t]+(?:-\w[ \t]+)*([^\s'\"]+)", re.M)
-# Files that notebooks read and do not write: of others, nobody knows whether a step made them itself.
-_READ_ONLY = (*TEXT_FILES, ".xsd", ".yml", ".yaml", ".toml")
-_NAMED = re.compile(rf"""(['"])([^'"\n]+(?:{"|".join(map(re.escape, _READ_ONLY))}))\1""")
+_NAMED = re.compile(rf"""(['"])([^'"\n]+(?:{"|".join(map(re.escape, READ_ONLY))}))\1""")
 
 Fingerprint = Mapping[str, str]
 
@@ -35,7 +34,7 @@ def of_step(step: Step, pipeline: Pipeline, lake: Path, engine: str, code: Code)
         if name not in step.volatile:
             parts[f"{_PARAMETER}{name}"] = inputs.content(json.dumps(value, sort_keys=True, default=str))
         for text in inputs.texts(value):
-            if any(names_file(text, suffix) for suffix in _READ_ONLY):
+            if inputs.is_read_only(text):
                 parts[f"{_FILE}{text}"] = inputs.text(resolve(text.strip(), pipeline.project))
     environment = environments.current()
     for name, value in (environment.variables if environment else {}).items():

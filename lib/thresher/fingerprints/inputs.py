@@ -7,7 +7,11 @@ from typing import Any
 
 from thresher import landing
 from thresher.errors import LandingNotFound
+from thresher.pipeline import TEXT_FILES
+from thresher.project import names_file
 
+# Files that notebooks read and do not write: of others, nobody knows whether a step made them itself.
+READ_ONLY = (*TEXT_FILES, ".xsd", ".yml", ".yaml", ".toml")
 # The files, in a project's folder, that say which versions of libraries are installed.
 LOCKS = (
     *("requirements.lock", "requirements-dev.lock", "requirements.txt", "uv.lock", "poetry.lock", "Pipfile.lock"),
@@ -29,6 +33,15 @@ def landed(source: str, project: Path) -> str:
         except OSError:
             stamps.append(file.name)
     return f"{len(files)} files:{_hash(chr(10).join(stamps).encode('utf-8', 'surrogateescape'))}"
+
+
+def is_read_only(value: Any) -> bool:
+    """Whether a value is the path of a file that notebooks read and do not write.
+
+    >>> is_read_only("sql/orders.sql"), is_read_only("orders.csv"), is_read_only(7)
+    (True, False, False)
+    """
+    return isinstance(value, str) and any(names_file(value, suffix) for suffix in READ_ONLY)
 
 
 def text(path: Path) -> str:

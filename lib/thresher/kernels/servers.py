@@ -79,7 +79,9 @@ class ForkedProcess:
             except OSError:
                 received = None
             self.is_server_gone = received is None
-            # With its server gone the kernel was killed by the system.
+            if received is None:  # the kernel was killed by the system, and what it started was not
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, signal.SIGKILL)
             self.returncode = -signal.SIGKILL if received is None else received[0]["exit"]
             self._connection.close()
         return self.returncode

@@ -4,6 +4,7 @@ import inspect
 import re
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache, partial
 
 import duckdb
@@ -54,13 +55,13 @@ class Functions:
     def _add(self, name: str, function: allowed.ArrowFunction | None) -> None:
         if name in self._known:
             return
-        self._known.add(name)
         if function:
             _add_function(self._connection, function)
         elif name in _macros():
             signature, body = _macros()[name]
             self._add_called(body)  # DuckDB looks for what a macro calls when it is made
             self._connection.execute(f"CREATE OR REPLACE MACRO {signature} AS {body}")
+        self._known.add(name)  # only now: whoever interrupts this may ask again
 
 
 @cache
@@ -103,14 +104,15 @@ def _create(
     result: str,
     run: Callable[..., pa.Array],
 ) -> None:
-    connection.create_function(
-        name,
-        _RUNNING.setdefault(name, _with_arity(run, arguments)),
-        None if arguments is None else list(arguments),
-        result,
-        type=PythonUDFType.ARROW,
-        null_handling=FunctionNullHandling.SPECIAL,
-    )
+    with suppress(duckdb.NotImplementedException):  # it is there, of a time that was interrupted
+        connection.create_function(
+            name,
+            _RUNNING.setdefault(name, _with_arity(run, arguments)),
+            None if arguments is None else list(arguments),
+            result,
+            type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL,
+        )
 
 
 def _with_arity(run: Callable[..., pa.Array], arguments: Sequence[str] | None) -> Callable[..., pa.Array]:

@@ -19,6 +19,7 @@ _DOCTYPE = re.compile(
     (?:\[(?:[^]<"']|{_ASIDE}|<![A-Z](?:[^<>"']|{_QUOTED})*+>)*+\][ \t\r\n]*+)?+>""",
     re.DOTALL | re.VERBOSE,
 )
+_ANOTHER = re.compile(rf"(?:[ \t\r\n]|{_ASIDE})*+<!DOCTYPE", re.DOTALL)
 # Attributes' values that are another text where they are declared as names: with blanks that are more than separators.
 _LOOSE_VALUE = re.compile(
     r"""=[ \t\r\n]*+(?:"(?:[ \t\r\n]|[^"<]*?(?:[ \t\r\n]{2}|[ \t\r\n]"|&\#))
@@ -43,7 +44,7 @@ def silent_end(text: str, *, is_validated: bool = False) -> int:
     (37, 0)
     """
     found = _DOCTYPE.match(text)
-    if not found or found.end() > _LONGEST:
+    if not found or found.end() > _LONGEST or _ANOTHER.match(text, found.end()):
         return 0
     declared = _declared(found[0])
     if declared is None or (declared.has_defaults and is_validated):

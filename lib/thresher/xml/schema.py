@@ -215,7 +215,7 @@ class Schema:
                 raise ValueError("no format" if found is None else f"format {found}")
             options, seen = Options(**plain["options"]), Node.from_dict(plain["seen"])
             declared, documents = plain["declared"], plain["documents"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
                 f"not an XML schema in format {FORMAT}: found {_told(error)}; expected what Schema.to_json gave. "
                 f"Discover again."

@@ -35,8 +35,8 @@ def plain_texts(part: Part, rows: Iterable[int], options: Options) -> tuple[Part
             content = text.encode()
         except (Refused, UnicodeEncodeError):
             continue
-        if _DECLARATION.match(text):
-            continue  # it stood behind something that is blank now
+        if not content or _DECLARATION.match(text):
+            continue  # to the loops it would be no document; or it stood behind something that is blank now
         if isinstance(document, bytes) and content.lstrip() == _USUAL_DECLARATION.sub(b"", document, count=1).lstrip():
             continue  # it was plain before
         texts.append(text)
