@@ -171,12 +171,17 @@ def lake(engine: str, tmp_path: Path) -> Iterator[Lake]:
 
 
 @pytest.fixture(scope="session")
-def spark_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of the one Spark server of a test run; the server is ended with the run."""
+def java() -> None:
+    """A Java that runs Spark; skipped where there is none."""
     try:
         spark_setup.check_java(spark_setup.find_java())
     except EngineUnavailable as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def spark_folder(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of the one Spark server of a test run; the server is ended with the run."""
     base = tmp_path_factory.getbasetemp()
     # Each worker of pytest-xdist has a folder of its own below the run's.
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "spark"

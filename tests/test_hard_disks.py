@@ -107,7 +107,9 @@ def _may_mount() -> bool:
         return False
 
 
-@pytest.mark.skipif(not _may_mount(), reason="needs a mount namespace, to have a small disk")
+@pytest.mark.skipif(
+    not _may_mount(), reason="`unshare -Urm` is refused here, so no small disk can be mounted; run as root"
+)
 def test_a_full_disk_is_said_and_the_next_write_ends_right(tmp_path: Path) -> None:
     command = ["unshare", "-Urm", sys.executable, "-c", FULL, str(tmp_path)]
     found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

@@ -20,7 +20,8 @@ import pytest
 from jupyter_client.manager import KernelManager
 from tornado.websocket import websocket_connect
 
-from thresher.kernels import folders, servers
+from thresher import private_folders
+from thresher.kernels import servers
 from thresher.kernels.specs import with_warm_kernels
 
 pytestmark = pytest.mark.skipif(not servers.is_supported(), reason="kernels are forked on Linux only")
@@ -400,7 +401,9 @@ def test_where_none_can_be_forked_a_kernel_is_an_ordinary_process(
 
 
 def test_folders_are_private_and_swept_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
-    code = "from thresher.kernels import folders\nwith folders.private_folder() as f: print(f, flush=True); input()"
+    code = (
+        "from thresher.private_folders import private_folder\nwith private_folder() as f: print(f, flush=True); input()"
+    )
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path has little room
         monkeypatch.setenv("TMPDIR", short)
         monkeypatch.setattr(tempfile, "tempdir", short)
@@ -410,10 +413,10 @@ def test_folders_are_private_and_swept_after_a_kill(monkeypatch: pytest.MonkeyPa
             left = Path(process.stdout.readline().strip())
             (left / "k0-1").write_text("a socket")
             assert left.stat().st_mode & 0o777 == 0o700
-            with folders.private_folder() as mine:
+            with private_folders.private_folder() as mine:
                 assert {each.name for each in mine.parent.iterdir()} == {"lock", left.name, mine.name}
             process.kill()
-        with folders.private_folder() as mine:
+        with private_folders.private_folder() as mine:
             assert {each.name for each in mine.parent.iterdir()} == {"lock", mine.name}
 
 

@@ -114,7 +114,7 @@ print(version, int(peak) // 1024)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc, which Linux alone has")
 def test_overwriting_many_rows_takes_little_memory(tmp_path):
     """240 MB of texts."""
     found = subprocess.run(

@@ -27,7 +27,7 @@ import pytest
 from deltalake import DeltaTable
 
 from thresher import xml
-from thresher.engines import spark_setup
+from thresher.engines import spark_server, spark_setup
 from thresher.errors import EngineUnavailable, LakeError
 from thresher.lake import Lake
 from thresher.parity import compare
@@ -38,16 +38,6 @@ _START_LIMIT_S = 240
 _CONNECT = "org.apache.spark.sql.connect.service.SparkConnectServer"
 # Small Java processes that live for a minute: the quick compiler alone, and the collector without threads.
 _JAVA_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
-_LOG4J = """\
-rootLogger.level = warn
-rootLogger.appenderRef.console.ref = console
-appender.console.type = Console
-appender.console.name = console
-appender.console.target = SYSTEM_ERR
-appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex
-"""
-
 DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -59,7 +49,7 @@ class Servers:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "log4j2.properties").write_text(_LOG4J, encoding="utf-8")
+        (folder / "log4j2.properties").write_text(spark_server.LOG4J, encoding="utf-8")
         self._running = ExitStack()
         self._java = spark_setup.find_java()
         self._spark = spark_setup.find_spark()
@@ -200,11 +190,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    try:
-        spark_setup.check_java(spark_setup.find_java())
-    except EngineUnavailable as reason:
-        pytest.skip(str(reason))
+def servers(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     servers = Servers(tmp_path_factory.mktemp("spark-servers"))
     yield servers
     servers.stop()

@@ -47,6 +47,7 @@ CELLS = {
         "file.read_text()",
     ],
     "new_file": [OPEN, "open(f'as-{opened}.csv', 'w')"],
+    "reversed_file": [OPEN, "open(f'as-{opened[::-1].upper()}.csv', 'w')"],
     "new_dataset": [OPEN, "th.Lake(lake).write(f'raw.{opened}', [{'a': 1}], mode='overwrite')"],
     "dies": [OPEN, "import os\nn = os.write(2, opened.encode())\nos._exit(3)"],
     "elsewhere": ["th = __import__('thresher')", "th.secret('${secret:OTHER}')"],
@@ -118,7 +119,7 @@ def test_a_step_that_shows_a_secret_fails_and_says_where(leaky: subprocess.Compl
         "failed",
         "SecretError: a text in a figure shows secret DB; show nothing that holds one",
     )
-    for name in ("new_file", "new_dataset"):
+    for name in ("new_file", "reversed_file", "new_dataset"):
         reason = "SecretError: the name of a file shows secret DB; show nothing that holds one"
         assert steps[name] == ("failed", reason), name
     assert steps["dies"][0] == "failed"

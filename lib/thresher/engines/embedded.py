@@ -28,7 +28,7 @@ from thresher.engines import BatchFunction
 from thresher.engines.row_hashes import hash_of_rows
 from thresher.errors import DataError, LakeError, SchemaMismatch, SqlError, WriteConflict
 from thresher.frame import Frame
-from thresher.kernels.folders import private_folder
+from thresher.private_folders import private_folder
 from thresher.types import canonical_schema
 
 ROWS_PER_BATCH = 10_000

@@ -160,7 +160,7 @@ def _start(folder: Path, java: Path, spark: Path) -> None:
     for left_by_a_killed_server in ("local", "warehouse"):
         shutil.rmtree(folder / left_by_a_killed_server, ignore_errors=True)
     (folder / "spark-defaults.conf").write_text("".join(f"{k} {v}\n" for k, v in conf.items()), encoding="utf-8")
-    (folder / "log4j2.properties").write_text(_LOG4J, encoding="utf-8")
+    (folder / "log4j2.properties").write_text(LOG4J, encoding="utf-8")
     foreign = ("SPARK_", "PYSPARK_", "PYTHON", "THRESHER_ENGINE", SECRET_VARIABLE)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     environment |= {
@@ -224,7 +224,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-_LOG4J = """\
+LOG4J = """\
 rootLogger.level = warn
 rootLogger.appenderRef.console.ref = console
 appender.console.type = Console

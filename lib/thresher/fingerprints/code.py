@@ -55,10 +55,11 @@ class Code:
         known = self._answers.get(key)
         if known and all(self._stamp(path) == stamp for path, stamp in known["looked_at"].items()):
             return dict(known["used"])
-        nodes = self._reached(sources)
+        cells = _one_module(sources)
+        nodes = self._reached(cells)
         used = self._hashes(nodes)
         files = {str(self._file(name)) for name, _ in nodes if self._file(name)}
-        for name in self._named_files(nodes):
+        for name in self._named_files(cells, nodes):
             path = resolve(name, self.project)
             files.add(str(path))
             if state := inputs.text(path):
@@ -82,9 +83,8 @@ class Code:
                 self._stamps[path] = []
         return self._stamps[path]
 
-    def _reached(self, sources: Sequence[str]) -> set[_Node]:
+    def _reached(self, module: Module) -> set[_Node]:
         """All definitions that these cells lead to."""
-        module = _one_module(sources)
         todo: list[_Node] = [(name, BODY) for name in module.imports]
         todo += (node for name in module.stars for node in self._whole(name))
         for definition in module.definitions.values():
@@ -99,8 +99,10 @@ class Code:
                 todo += self._edges[node]
         return found
 
-    def _named_files(self, nodes: Iterable[_Node]) -> Iterator[str]:
-        """The files to read that the project's own definitions name."""
+    def _named_files(self, cells: Module, nodes: Iterable[_Node]) -> Iterator[str]:
+        """The files to read that the cells name, and the project's own definitions."""
+        for one in cells.definitions.values():
+            yield from one.files
         for name, definition in nodes:
             module = self._module(name)
             if module and definition in module.definitions and name.partition(".")[0] != "thresher":

@@ -9,7 +9,6 @@ from pathlib import Path
 from thresher import datasets, environments
 from thresher.fingerprints import inputs
 from thresher.fingerprints.code import Code
-from thresher.fingerprints.inputs import READ_ONLY
 from thresher.parameters.notebook import code_of
 from thresher.pipeline import Pipeline, Step
 from thresher.project import resolve
@@ -18,7 +17,6 @@ _DATASET, _LANDING, _PARAMETER, _FILE = "dataset ", "landing ", "parameter ", "f
 _NOTEBOOK, _ENGINE, _PYTHON = "the code of ", "the engine", "Python"
 
 _RUN = re.compile(r"^[ \t]*%run[ \t]+(?:-\w[ \t]+)*([^\s'\"]+)", re.M)
-_NAMED = re.compile(rf"""(['"])([^'"\n]+(?:{"|".join(map(re.escape, READ_ONLY))}))\1""")
 
 Fingerprint = Mapping[str, str]
 
@@ -41,9 +39,6 @@ def of_step(step: Step, pipeline: Pipeline, lake: Path, engine: str, code: Code)
         parts[f"variable {name}"] = inputs.content(value)
     for file in dict.fromkeys(match[1] for cell in cells for match in _RUN.finditer(cell)):
         parts[f"{_FILE}{file}"] = inputs.text(resolve(file, pipeline.project))
-    for file in dict.fromkeys(match[2] for cell in cells for match in _NAMED.finditer(cell)):
-        if state := inputs.text(resolve(file, pipeline.project)):
-            parts[f"{_FILE}{file}"] = state
     for source in step.landing:
         parts[f"{_LANDING}{source}"] = inputs.landed(source, pipeline.project)
     return parts | {f"{_DATASET}{name}": datasets.state(lake, name) for name in step.reads}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from thresher.kernels import messages
-from thresher.kernels.folders import private_folder, users_folder
+from thresher.private_folders import private_folder, users_folder
 
 SERVER = "THRESHER_FORK_SERVER"
 BACKEND = "module://matplotlib_inline.backend_inline"

@@ -36,7 +36,8 @@ from thresher import __version__, landing
 from thresher.datasets import state
 from thresher.errors import ThresherError
 from thresher.lineage.columns import Origin
-from thresher.lineage.steps import Step, code_of
+from thresher.lineage.steps import Step
+from thresher.parameters.notebook import code_of
 from thresher.project import names_file, resolve
 from thresher.types import canonical_schema, ddl
 
@@ -209,7 +210,7 @@ class Events:
         try:
             return Step(
                 arguments=step["arguments"],
-                code=code_of(resolve(step["notebook"], self.project)),
+                code="\n".join(code_of(resolve(step["notebook"], self.project))),
                 query=self._query(step),
                 read={name: self._schema(name, at) for name, at in read.items()},
                 written={

@@ -1,6 +1,5 @@
 """From which columns each column comes that a step has written: what its query says, or the library that it calls."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,15 +85,6 @@ class Step:
             if row["column"] and row["table"] in tables:
                 found[tables[row["table"]]][row["column"]] = row["xpath"]
         return found
-
-
-def code_of(notebook: Path) -> str:
-    """The code of a notebook's cells; empty where it cannot be read."""
-    try:
-        cells = json.loads(notebook.read_bytes())["cells"]
-        return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
 
 
 def _known(columns: Columns, written: Mapping[str, str]) -> Columns:

@@ -18,10 +18,10 @@ from typing import Any
 
 from thresher.errors import UsageError
 from thresher.kernels import servers
-from thresher.kernels.folders import private_folder
 from thresher.kernels.specs import with_warm_kernels
 from thresher.notebook_checks.comparison import Difference
 from thresher.notebook_checks.trial import Trial, plain_environment
+from thresher.private_folders import private_folder
 from thresher.project import project_root
 
 SANITIZE = "tests/notebooks.cfg"

@@ -180,7 +180,7 @@ class Cell(IPyNbCell):
 
     def runtest(self) -> None:
         if self.parent.plugin.has_raised:
-            pytest.skip("blocked")
+            pytest.skip("blocked: a cell before it raised")
         self.parent.current = self.cell_num
         try:
             super().runtest()
