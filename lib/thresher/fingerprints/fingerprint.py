@@ -2,7 +2,6 @@
 
 import json
 import platform
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,8 +14,6 @@ from thresher.project import resolve
 
 _DATASET, _LANDING, _PARAMETER, _FILE = "dataset ", "landing ", "parameter ", "file "
 _NOTEBOOK, _ENGINE, _PYTHON = "the code of ", "the engine", "Python"
-
-_RUN = re.compile(r"^[ \t]*%run[ \t]+(?:-\w[ \t]+)*([^\s'\"]+)", re.M)
 
 Fingerprint = Mapping[str, str]
 
@@ -37,8 +34,6 @@ def of_step(step: Step, pipeline: Pipeline, lake: Path, engine: str, code: Code)
     environment = environments.current()
     for name, value in (environment.variables if environment else {}).items():
         parts[f"variable {name}"] = inputs.content(value)
-    for file in dict.fromkeys(match[1] for cell in cells for match in _RUN.finditer(cell)):
-        parts[f"{_FILE}{file}"] = inputs.text(resolve(file, pipeline.project))
     for source in step.landing:
         parts[f"{_LANDING}{source}"] = inputs.landed(source, pipeline.project)
     return parts | {f"{_DATASET}{name}": datasets.state(lake, name) for name in step.reads}
