@@ -114,7 +114,7 @@ def test_environment_yml_has_python_and_java_from_conda_forge_alone() -> None:
 
 
 def test_the_library_imports_only_what_pyproject_lists() -> None:
-    extras = ("spark", "notebooks", "keyring", "notices", "lineage")
+    extras = ("spark", "notebooks", "keyring", "notices", "lineage", "databases")
     allowed = PROJECT["dependencies"] + [each for extra in extras for each in EXTRAS[extra]]
     listed = {canonicalize_name(Requirement(text).name) for text in allowed}
     foreign = set()
