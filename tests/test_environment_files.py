@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 # Where the name of the import is not that of the package.
-BY_IMPORT = {"openlineage": "openlineage-python", "ruamel": "ruamel-yaml", "zmq": "pyzmq"}
+BY_IMPORT = {"attr": "attrs", "openlineage": "openlineage-python", "ruamel": "ruamel-yaml", "zmq": "pyzmq"}
 
 
 @cache
