@@ -64,6 +64,12 @@ def _asks_for_spark(file: str) -> bool:
     return path.is_file() and any(word in path.read_text(encoding="utf-8") for word in ("mark.spark", "spark_home"))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # What a shell starts in the background ignores Ctrl-C, and so would the processes that tests interrupt.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long scopes first, then by the number of their tests; each worker sees the same order."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
