@@ -6,7 +6,7 @@ from pathlib import Path
 
 from thresher.errors import InvalidName
 
-ZONES = ("raw", "curated", "mart", "quarantine")
+ZONES = ("raw", "curated", "mart", "quarantine", "changes")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _COMMIT = re.compile(r"(\d{20})\.json")
 

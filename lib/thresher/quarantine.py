@@ -3,7 +3,7 @@
 import base64
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -66,6 +66,26 @@ def keep(lake: Lake, target: str, refused: Frame) -> int:
     )
     lake.write(name, rows)
     return rows.count()
+
+
+def add(lake: Lake, target: str, refused: Frame, sources: Sequence[str]) -> int:
+    """`keep` for a load of some files: what was refused of others stays; return how many rows it now holds."""
+    name = dataset_of(target)
+    if not lake.exists(name):
+        return keep(lake, target, refused)
+    columns = ", ".join(f"`{column}`" for column in SCHEMA.names)
+    named = pa.table({"source": pa.array(list(sources), pa.string())})
+    return keep(
+        lake,
+        target,
+        lake.sql(
+            f"select {columns} from before b left anti join named n on b.source <=> n.source "
+            f"union all select {columns} from refused",
+            before=lake.read(name),
+            named=named,
+            refused=refused,
+        ),
+    )
 
 
 @contextmanager

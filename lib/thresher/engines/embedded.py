@@ -322,14 +322,30 @@ class EmbeddedEngine:
                 commit_properties=_commit(note),
             )
 
-    def upsert(self, table: Path, frame: Frame, keys: Sequence[str], version: int, note: Mapping[str, str]) -> None:
+    def upsert(
+        self,
+        table: Path,
+        frame: Frame,
+        keys: Sequence[str],
+        version: int,
+        note: Mapping[str, str],
+        *,
+        deleted: str | None = None,
+    ) -> None:
+        there = DeltaTable(table, version=version)
         pairs = ((f"target.{_escaped(key)}", f"source.{_escaped(key)}") for key in keys)
         on = " AND ".join(f"({ours} IS NOT DISTINCT FROM {theirs})" for ours, theirs in pairs)
         with _unwrapped(frame.batches()) as batches, _writable(table):
-            merge = DeltaTable(table, version=version).merge(
+            merge = there.merge(
                 batches, predicate=on, source_alias="source", target_alias="target", commit_properties=_commit(note)
             )
-            merge.when_matched_update_all().when_not_matched_insert_all().execute()
+            if deleted:
+                is_deleted = f"source.{_escaped(deleted)}"
+                merge = merge.when_matched_delete(is_deleted)
+                merge = merge.when_matched_update_all(f"NOT {is_deleted}", except_cols=[deleted])
+                merge.when_not_matched_insert_all(f"NOT {is_deleted}", except_cols=[deleted]).execute()
+            else:
+                merge.when_matched_update_all().when_not_matched_insert_all().execute()
 
     def close(self) -> None:
         self.connection.close()

@@ -1,0 +1,324 @@
+"""landing → raw: every row of every new file, exactly once, with the file and the row number it came from."""
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+from thresher import landing, quarantine
+from thresher.counts import Counts
+from thresher.errors import DataError, LandingNotFound, MissingColumns, UsageError, WriteConflict
+from thresher.frame import Frame
+from thresher.ingest import arrivals, drifting, formats, reading
+from thresher.ingest.applying import MODES, Applied, Load
+from thresher.ingest.changes import RESCUED, RESERVED
+from thresher.ingest.columns import Survey
+from thresher.ingest.file_ledger import Batch, FileLedger, FileState
+from thresher.lake import Lake
+from thresher.landing import LandingFile
+from thresher.types import ddl, quoted
+
+_LOCK_WAIT_S = 600
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What an ingest did: the rows now in the dataset, what this load refused, how columns differ, and the counts."""
+
+    rows: Frame
+    refused: Frame
+    counts: Counts
+    drift: pa.Table = field(default_factory=drifting.DRIFT.empty_table)
+
+
+def files(
+    lake: Lake,
+    source: str,
+    target: str,
+    *,
+    format: str = "auto",
+    key: Sequence[str] = (),
+    order_by: Sequence[str] = (),
+    mode: str = "overwrite",
+    columns: Sequence[str] = (),
+    on_drift: str = "evolve",
+    options: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """Load the files of a landing path or glob into a raw dataset, each of them exactly once.
+
+    In: files of one format (`formats.NAMES`; `auto` looks into them). Out: the dataset, by `mode` (see `applying`), its
+    columns as delivered plus `_file` (string: name relative to landing) and `_row` (bigint: 1-based number in the
+    file). With `overwrite` all files of landing are loaded; with the other modes those that the file ledger does not
+    know as loaded. What cannot be read is refused into the quarantine: a file, which then counts as one row, or a row;
+    so is a row with a null in its `key`. `order_by` are the columns that tell the latest change, before the order in
+    the files; `columns` the names for files without a header; `on_drift` see `drifting.settle`.
+
+    A load that was killed is finished or undone by the next one. Raises LandingNotFound, UsageError, MissingColumns
+    when no file has the key columns, DataError when no file can be read: the dataset then stays as it is.
+    """
+    if mode not in MODES:
+        raise UsageError(f"{target}: mode {mode!r} is unknown; expected one of {', '.join(MODES)}")
+    with _alone(lake, target):
+        ledger = FileLedger(lake.path)
+        recovered = _recover(lake, ledger, target)
+        found = _find(lake, source, target, mode)
+        arrived = arrivals.arrived(found, [] if mode == "overwrite" else ledger.files(target), target)
+        ledger.finish(target, None, [*arrived.duplicate, *arrived.changed, *arrived.touched])
+        if not arrived.new:
+            return _nothing_new(lake, target, arrived, recovered)
+        options = dict(options or {})
+        partition_by = options.pop("partition_by", ())
+        chosen = formats.open_format(format, [file for file, _ in arrived.new], columns, options, target)
+        job = _Job(lake, ledger, target, mode, chosen, tuple(key), tuple(order_by), on_drift, tuple(partition_by))
+        return job.run(arrived)
+
+
+def _find(lake: Lake, source: str, target: str, mode: str) -> list[LandingFile]:
+    try:
+        return landing.find(source)
+    except LandingNotFound:
+        if mode == "overwrite" or not lake.exists(target):
+            raise
+        return []  # what was loaded may be cleared away
+
+
+@contextmanager
+def _alone(lake: Lake, target: str) -> Iterator[None]:
+    """One load of a dataset at a time; the lock dies with its process."""
+    folder = lake.path / "_locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"load {target}.lock")
+    try:
+        lock.acquire(timeout=_LOCK_WAIT_S)
+    except Timeout:
+        raise WriteConflict(
+            f"{target}: another process has been loading it for {_LOCK_WAIT_S} s; try again when it has ended"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _recover(lake: Lake, ledger: FileLedger, target: str) -> int:
+    """Finish the books of a load that was killed: its files are loaded if its commit is there, else new again."""
+    files = 0
+    for batch in ledger.unfinished(target):
+        mine = [file for file in ledger.files(target, "loading") if file.batch == batch.batch]
+        is_there = _is_committed(lake, target, batch)
+        state = "loaded" if is_there else "landed"
+        ledger.finish(target, batch.batch, [replace(file, state=state) for file in mine])
+        files += len(mine) if is_there else 0
+    return files
+
+
+def _is_committed(lake: Lake, target: str, batch: Batch) -> bool:
+    if not lake.exists(target):
+        return False
+    since = -1 if batch.version is None else batch.version
+    return any(each["batch"] == batch.batch for each in lake.history(target) if each["version"] > since)
+
+
+def _nothing_new(lake: Lake, target: str, arrived: arrivals.Arrivals, recovered: int) -> Loaded:
+    more = _files_counted(arrived, 0, 0) | ({"files of a killed load": recovered} if recovered else {})
+    if not lake.exists(target):
+        raise DataError(f"{target}: none of the files in landing is to be loaded, and there is no dataset yet")
+    refused = lake.frame(quarantine.SCHEMA.empty_table())
+    return Loaded(lake.read(target), refused, Counts(target, rows_in=0, rows_out=0, more=more))
+
+
+def _files_counted(arrived: arrivals.Arrivals, files: int, refused: int) -> dict[str, int]:
+    told = {"files": files, "files refused": refused}
+    rest = {
+        "files known": arrived.known,
+        "files delivered twice": len(arrived.duplicate),
+        "files changed after loading": len(arrived.changed),
+        "files vanished": len(arrived.vanished),
+    }
+    return told | {name: count for name, count in rest.items() if count}
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One load of new files."""
+
+    lake: Lake
+    ledger: FileLedger
+    target: str
+    mode: str
+    format: formats.Format
+    key: tuple[str, ...]
+    order_by: tuple[str, ...]
+    on_drift: str
+    partition_by: tuple[str, ...]
+
+    def run(self, arrived: arrivals.Arrivals) -> Loaded:
+        files = dict((file.name, (file, state)) for file, state in arrived.new)
+        surveys, unreadable = reading.survey(self.lake, self.format, [file for file, _ in files.values()])
+        known = self._known()
+        settled = drifting.settle(known, surveys, self.on_drift, self.target)
+        refused = unreadable | dict(settled.refused)
+        good = [files[name][0] for name in surveys if name not in refused]
+        self._check_any(good, refused, len(files))
+        key = self._names(self._key(surveys), settled.columns)
+        order_by = self._names(self.order_by, settled.columns)
+        rows = self._read(good, settled.columns, key, order_by)
+        refusals = self._refusals(files, refused, rows)
+        batch = secrets.token_hex(8)
+        note = {"batch": batch}
+        states = [replace(state, state="loading", batch=batch) for _, state in files.values()]
+        version = self.lake.history(self.target)[0]["version"] if self.lake.exists(self.target) else None
+        self.ledger.begin(self.target, batch, version, states)
+        if self.mode == "overwrite":
+            quarantine.keep(self.lake, self.target, refusals)
+        else:
+            quarantine.add(self.lake, self.target, refusals, list(files))
+        self._widen(settled)
+        applied = self._apply(rows, settled.columns, key, surveys, note)
+        counts = self._counts(rows, refusals, applied, arrived, len(refused))
+        self.ledger.drifted(self.target, batch, settled.drift)
+        self.ledger.finish(self.target, batch, self._ended(states, refused, rows))
+        drift = pa.Table.from_pylist(list(settled.drift), schema=drifting.DRIFT)
+        return Loaded(self.lake.read(self.target), refusals, counts, drift)
+
+    def _known(self) -> pa.Schema | None:
+        """The columns of the dataset that files may bring; none where all of them are replaced."""
+        if self.mode == "overwrite" or not self.lake.exists(self.target):
+            return None
+        return pa.schema([each for each in self.lake.schema(self.target) if each.name not in RESERVED])
+
+    def _check_any(self, good: Sequence[LandingFile], refused: Mapping[str, str], count: int) -> None:
+        if not good and not self.lake.exists(self.target):
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in list(refused.items())[:3])
+            raise DataError(f"{self.target}: none of {count} files can be read, so nothing was loaded ({reasons})")
+        if not good and self.mode == "overwrite":
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in list(refused.items())[:3])
+            raise DataError(f"{self.target}: none of {count} files can be read, so nothing was loaded ({reasons})")
+
+    def _key(self, surveys: Mapping[str, Survey]) -> tuple[str, ...]:
+        told = next((survey.key for survey in surveys.values() if survey.key), ())
+        key = self.key or told
+        needs_key = self.mode in ("current", "scd2") or self._has_changes(surveys)
+        if needs_key and not key and self.mode != "history":
+            raise UsageError(
+                f"{self.target}: mode {self.mode!r} of changes needs the columns that identify a row; name them in key"
+            )
+        return key
+
+    def _has_changes(self, surveys: Mapping[str, Survey]) -> bool:
+        has = any(survey.has_changes for survey in surveys.values())
+        if has and self.mode == "append":
+            raise UsageError(
+                f"{self.target}: the files hold changes (inserts, updates, deletes), which mode 'append' would mix "
+                f"with rows; choose 'history' to keep every change, 'current' or 'scd2' to apply them"
+            )
+        return has
+
+    def _names(self, wanted: Sequence[str], columns: pa.Schema) -> tuple[str, ...]:
+        """Names as the dataset spells them. Raises MissingColumns."""
+        spelled = {name.lower(): name for name in columns.names}
+        missing = [name for name in wanted if name.lower() not in spelled]
+        if missing:
+            raise MissingColumns(f"{self.target}: missing columns {missing}; found {columns.names}")
+        return tuple(spelled[name.lower()] for name in wanted)
+
+    def _read(
+        self, files: Sequence[LandingFile], columns: pa.Schema, key: Sequence[str], order_by: Sequence[str]
+    ) -> Frame:
+        rescues = self.on_drift == "rescue"
+        return reading.read(self.lake, self.format, files, columns, key=key, order_by=order_by, rescues=rescues)
+
+    def _refusals(
+        self,
+        files: Mapping[str, tuple[LandingFile, FileState]],
+        refused: Mapping[str, str],
+        rows: Frame,
+    ) -> Frame:
+        whole = [
+            {
+                "source": name,
+                "rule": "unreadable file",
+                "reason": reason,
+                "content": reading.kept_bytes(files[name][0].path),
+            }
+            for name, reason in refused.items()
+        ]
+        return self.lake.engine.stage(
+            self.lake.sql(
+                "select * from files union all select _file, cast(_row as string), cast(null as string), _rule, "
+                "_reason, _line, cast(null as bigint), _content from rows where _rule is not null",
+                files=pa.Table.from_pylist(whole, schema=quarantine.SCHEMA),
+                rows=rows,
+            )
+        )
+
+    def _widen(self, settled: drifting.Settled) -> None:
+        """Give the dataset, and what is beside it, the types that hold the values to come."""
+        load = Load(self.lake, self.target, (), (), {})
+        for name in (self.target, load.beside) if settled.wider else ():
+            if not self.lake.exists(name):
+                continue
+            schema = self.lake.schema(name)
+            if not any(each.name in settled.wider for each in schema):
+                continue
+            parts = [
+                f"cast({quoted(each.name)} as {ddl(settled.wider[each.name])}) as {quoted(each.name)}"
+                if each.name in settled.wider
+                else quoted(each.name)
+                for each in schema
+            ]
+            self.lake.write(name, self.lake.sql(f"select {', '.join(parts)} from {name}"), schema="replace")
+
+    def _apply(
+        self,
+        rows: Frame,
+        columns: pa.Schema,
+        key: Sequence[str],
+        surveys: Mapping[str, Survey],
+        note: Mapping[str, str],
+    ) -> Applied:
+        good = self.lake.sql("select * from rows where _rule is null", rows=rows)
+        data = list(columns.names)
+        if self.on_drift == "rescue" or self._keeps_rescued():
+            data.append(RESCUED.name)
+        load = Load(
+            self.lake,
+            self.target,
+            key,
+            data,
+            note,
+            has_changes=self._has_changes(surveys),
+            partition_by=self.partition_by,
+        )
+        return load.apply(good, self.mode)
+
+    def _keeps_rescued(self) -> bool:
+        exists = self.mode != "overwrite" and self.lake.exists(self.target)
+        return exists and RESCUED.name in self.lake.schema(self.target).names
+
+    def _counts(
+        self, rows: Frame, refusals: Frame, applied: Applied, arrived: arrivals.Arrivals, files_refused: int
+    ) -> Counts:
+        total, refused = rows.count() + files_refused, refusals.count()
+        return Counts(
+            self.target,
+            rows_in=total,
+            rows_out=total - refused - applied.duplicate,
+            refused=refused,
+            duplicate=applied.duplicate,
+            more=_files_counted(arrived, len(arrived.new), files_refused) | dict(applied.counts),
+        )
+
+    def _ended(self, states: Sequence[FileState], refused: Mapping[str, str], rows: Frame) -> list[FileState]:
+        query = "select _file, count(*) as row_count from rows group by _file"
+        counts = {row["_file"]: row["row_count"] for row in self.lake.sql(query, rows=rows).to_arrow().to_pylist()}
+        return [
+            replace(state, state="refused", error=refused[state.name], rows=0)
+            if state.name in refused
+            else replace(state, state="loaded", rows=counts.get(state.name, 0))
+            for state in states
+        ]
