@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from thresher.datasets import parse_name
+from thresher.datasets import quarantine_of as dataset_of
 from thresher.frame import Frame
 from thresher.lake import Lake
 
@@ -28,19 +28,10 @@ SCHEMA = pa.schema(
 )
 
 
-def dataset_of(target: str) -> str:
-    """The quarantine of a dataset.
-
-    >>> dataset_of("raw.courses")
-    'quarantine.raw_courses'
-    """
-    return "quarantine." + "_".join(parse_name(target))
-
-
 def keep(lake: Lake, target: str, refused: Frame) -> int:
     """Make `refused` (columns of SCHEMA) the quarantine of `target`; return how many rows it holds.
 
-    In: one row per refused file, row or path of this load. Out: the same rows in the dataset `dataset_of(target)`,
+    In: one row per refused file, row or path of this load. Out: the same rows in the dataset `datasets.quarantine_of(target)`,
     with the column `run`: the run that first refused them. What an earlier load refused and this one did not leaves
     the quarantine and stays in its history. No dataset is created for nothing.
     """

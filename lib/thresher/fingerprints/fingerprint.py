@@ -45,8 +45,8 @@ def of_step(step: Step, pipeline: Pipeline, lake: Path, engine: str, code: Code)
 
 
 def outputs(step: Step, lake: Path) -> dict[str, str]:
-    """The state of the datasets that a step writes, with their quarantines: name → state."""
-    names = [*step.writes, *(f"quarantine.{name.replace('.', '_')}" for name in step.writes)]
+    """The state of the datasets that a step writes, with what is kept beside them: name → state."""
+    names = datasets.with_companions(step.writes)
     return {name: state for name in names if (state := datasets.state(lake, name))}
 
 

@@ -16,7 +16,7 @@ twice changes nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from thresher.datasets import parse_name
+from thresher.datasets import changes_of
 from thresher.frame import Frame
 from thresher.lake import Lake
 from thresher.types import ddl, quoted
@@ -52,12 +52,8 @@ class Load:
 
     @property
     def beside(self) -> str:
-        """The dataset beside the target.
-
-        >>> Load(None, "raw.orders", [], [], {}).beside
-        'changes.raw_orders'
-        """
-        return "changes." + "_".join(parse_name(self.target))
+        """The dataset of changes beside the target."""
+        return changes_of(self.target)
 
     def apply(self, rows: Frame, mode: str) -> Applied:
         """Apply rows of `changes.form`, none of them refused, in the way of a mode."""
@@ -145,17 +141,14 @@ class Load:
         there = self._existing(self.target)
         if there is not None and "_sequence" in there.columns:
             known = "_sequence"
-        frames = {
-            "latest": latest,
-            "t": self._of_keys(there, known, latest),
-            "d": self._of_keys(self._deleted(), "_sequence", latest),
-        }
         on_target, on_deleted = self._on("l", "t"), self._on("l", "d")
         return self.lake.sql(
             f"select l.*, t._is_there is not null as _is_there, "
             "l._sequence <= coalesce(t._known, '') or l._sequence <= coalesce(d._known, '') as _is_late "
             f"from latest l left join t on {on_target} left join d on {on_deleted}",
-            **frames,
+            latest=latest,
+            t=self._of_keys(there, known, latest),
+            d=self._of_keys(self._deleted(), "_sequence", latest),
         )
 
     def _of_keys(self, rows: Frame | None, known: str, empty: Frame) -> Frame:
@@ -313,7 +306,8 @@ class Load:
         return self.lake.sql(
             f"select {_listed(columns, 'v.')}, false as _is_deleted from versions v left join "
             f"(select *, true as _is_there from of_keys) t on {on} where t._is_there is null or not ({same}) "
-            f"union all select {_listed(columns, 't.')}, true as _is_deleted from of_keys t left anti join versions v on {on}",
+            f"union all select {_listed(columns, 't.')}, true as _is_deleted from of_keys t "
+            f"left anti join versions v on {on}",
             versions=versions,
             of_keys=of_keys,
         )

@@ -1,5 +1,6 @@
 """The columns of a delivery: what each file says of them, and the one type that loses nothing."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
@@ -16,6 +17,9 @@ Kind: TypeAlias = "Votes | pa.DataType"
 """What a file says of a column: the votes of its texts, or the type that it has in the file."""
 
 RULES = Options(prefers_decimal=True)
+IMPOSSIBLE = "impossible moment"
+"""The vote of a text in the form of a date or timestamp that is none: 2024-02-30."""
+_MOMENTS = ("date", "timestamp", "timestamp_ntz")
 _INTEGERS = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
 _DIGITS = {pa.int8(): 3, pa.int16(): 5, pa.int32(): 10, pa.int64(): 19}
 _MOST_DIGITS = 38
@@ -54,7 +58,7 @@ class Columns:
     @property
     def schema(self) -> pa.Schema:
         """The columns in the narrowest types that hold all their values; one without any value is text."""
-        return pa.schema([(name, type_of(kind)) for name, kind in self.kinds.items()])
+        return pa.schema([(name, without_void(type_of(kind))) for name, kind in self.kinds.items()])
 
 
 def together(surveys: Iterable[Survey]) -> Columns:
@@ -86,8 +90,31 @@ def merge(one: Kind, other: Kind, name: str) -> Kind:
 
 
 def type_of(kind: Kind) -> pa.DataType:
-    """The type of a column by what is said of it: never a double for a number written in digits."""
-    return kind.type(RULES) if isinstance(kind, Votes) else canonical(kind)
+    """The type of a column by what is said of it: never a double for a number written in digits.
+
+    Impossible moments do not make a column of moments text, while they are fewer than half of it.
+    """
+    if not isinstance(kind, Votes):
+        return canonical(kind)
+    possible = sum(kind.kinds[each] for each in _MOMENTS)
+    if 0 < kind.kinds[IMPOSSIBLE] < possible == kind.kinds.total() - kind.kinds[IMPOSSIBLE]:
+        return Votes(Counter({each: kind.kinds[each] for each in _MOMENTS if kind.kinds[each]})).type(RULES)
+    return kind.type(RULES)
+
+
+def without_void(kind: pa.DataType) -> pa.DataType:
+    """The type with text in the place of what has no value anywhere.
+
+    >>> str(without_void(pa.list_(pa.field("element", pa.null()))))
+    'list<element: string>'
+    """
+    if kind == pa.null():
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(pa.field("element", without_void(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([(each.name, without_void(each.type)) for each in kind])
+    return kind
 
 
 def wider(one: pa.DataType, other: pa.DataType, name: str) -> pa.DataType:

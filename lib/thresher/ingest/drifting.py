@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from thresher.errors import DataError, SchemaMismatch, UsageError
-from thresher.ingest.columns import Columns, Kind, Survey, as_text, type_of, wider
+from thresher.ingest.columns import Columns, Kind, Survey, as_text, type_of, wider, without_void
 from thresher.types import ddl
 from thresher.xml.votes import NUMBERS, Votes
 
@@ -43,7 +43,9 @@ def settle(known: pa.Schema | None, surveys: Mapping[str, Survey], policy: str, 
     """
     if policy not in POLICIES:
         raise UsageError(f"on_drift={policy!r}; expected one of {', '.join(POLICIES)}")
-    found, first, refused = Columns(), {}, {}
+    found = Columns()
+    first: dict[str, str] = {}
+    refused: dict[str, str] = {}
     for name, survey in surveys.items():
         try:
             _check(known, survey, is_rescued=policy == "rescue")
@@ -79,8 +81,11 @@ def _joined(known: pa.Schema, found: Columns) -> pa.Schema:
     kinds = {each.name: each.type for each in known}
     for name, kind in found.kinds.items():
         spelled = there.get(name.lower(), name)
-        kinds[spelled] = _grown(kinds[spelled], kind, spelled) if spelled in kinds else type_of(kind)
-    return pa.schema(list(kinds.items()))
+        try:
+            kinds[spelled] = _grown(kinds[spelled], kind, spelled) if spelled in kinds else type_of(kind)
+        except SchemaMismatch:
+            continue  # no type holds both: what is none of the dataset's is refused or rescued row by row
+    return pa.schema([(name, without_void(kind)) for name, kind in kinds.items()])
 
 
 def _grown(known: pa.DataType, found: Kind, name: str) -> pa.DataType:

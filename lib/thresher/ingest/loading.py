@@ -13,14 +13,13 @@ from thresher import landing, quarantine
 from thresher.counts import Counts
 from thresher.errors import DataError, LandingNotFound, MissingColumns, UsageError, WriteConflict
 from thresher.frame import Frame
-from thresher.ingest import arrivals, drifting, formats, reading
+from thresher.ingest import arrivals, drifting, formats, reading, rescue
 from thresher.ingest.applying import MODES, Applied, Load
 from thresher.ingest.changes import RESCUED, RESERVED
 from thresher.ingest.columns import Survey
 from thresher.ingest.file_ledger import Batch, FileLedger, FileState
 from thresher.lake import Lake
 from thresher.landing import LandingFile
-from thresher.types import ddl, quoted
 
 _LOCK_WAIT_S = 600
 
@@ -159,6 +158,7 @@ class _Job:
     def run(self, arrived: arrivals.Arrivals) -> Loaded:
         files = dict((file.name, (file, state)) for file, state in arrived.new)
         surveys, unreadable = reading.survey(self.lake, self.format, [file for file, _ in files.values()])
+        self._check_tables(surveys)
         known = self._known()
         settled = drifting.settle(known, surveys, self.on_drift, self.target)
         refused = unreadable | dict(settled.refused)
@@ -190,6 +190,14 @@ class _Job:
         if self.mode == "overwrite" or not self.lake.exists(self.target):
             return None
         return pa.schema([each for each in self.lake.schema(self.target) if each.name not in RESERVED])
+
+    def _check_tables(self, surveys: Mapping[str, Survey]) -> None:
+        tables = sorted({table for survey in surveys.values() for table in survey.tables})
+        if len(tables) > 1:
+            raise UsageError(
+                f"{self.target}: the files hold changes of {len(tables)} tables ({', '.join(tables[:20])}); "
+                f"choose one of them by options: {{table: {tables[0]}}}"
+            )
 
     def _check_any(self, good: Sequence[LandingFile], refused: Mapping[str, str], count: int) -> None:
         if not good and not self.lake.exists(self.target):
@@ -263,15 +271,11 @@ class _Job:
             if not self.lake.exists(name):
                 continue
             schema = self.lake.schema(name)
-            if not any(each.name in settled.wider for each in schema):
-                continue
-            parts = [
-                f"cast({quoted(each.name)} as {ddl(settled.wider[each.name])}) as {quoted(each.name)}"
-                if each.name in settled.wider
-                else quoted(each.name)
-                for each in schema
-            ]
-            self.lake.write(name, self.lake.sql(f"select {', '.join(parts)} from {name}"), schema="replace")
+            wider = pa.schema([(each.name, settled.wider.get(each.name, each.type)) for each in schema])
+            if wider.types != schema.types:
+                # SQL has no cast from a struct to one with more members.
+                rows = self.lake.engine.map_batches(self.lake.read(name), rescue.Cast(wider), wider)
+                self.lake.write(name, rows, schema="replace")
 
     def _apply(
         self,

@@ -111,7 +111,7 @@ class _Reader:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for file in _files(batches):
             try:
-                for batch in self.format.read(file, self.columns, rescues=self.rescues):
+                for batch in self.format.read(file, self.columns, key=self.key, rescues=self.rescues):
                     yield self._complete(batch, file)
             except FileNotFoundError:
                 # Refusing it would empty the dataset where the executors of a cluster do not see landing at all.

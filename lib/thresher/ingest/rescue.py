@@ -1,7 +1,8 @@
 """Rows as they came in the columns that a dataset has: what has no place there is kept as JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -55,9 +56,24 @@ def cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
         ]
         return pa.StructArray.from_arrays(parts, fields=list(kind), mask=pc.is_null(values))
     if pa.types.is_list(kind) and pa.types.is_nested(kind.value_type):
-        inner = cast(values.values, kind.value_type)
-        return pa.ListArray.from_arrays(values.offsets, inner, type=kind, mask=pc.is_null(values))
+        # Elements and lengths, since the offsets of a part of an array do not begin at 0.
+        lengths = pc.fill_null(pc.list_value_length(values), 0)
+        offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+        inner = cast(values.flatten(), kind.value_type)
+        return pa.ListArray.from_arrays(offsets, inner, type=kind, mask=pc.is_null(values))
     return values.cast(kind)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Batches in the wider types of a schema with the same columns."""
+
+    schema: pa.Schema
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            columns = [cast(values, kind) for values, kind in zip(batch.columns, self.schema.types, strict=True)]
+            yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
 
 def _object(names: Sequence[str], row: Sequence[Any]) -> str | None:

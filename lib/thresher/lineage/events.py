@@ -33,7 +33,7 @@ from openlineage.client.facet_v2 import (
 )
 
 from thresher import __version__, landing
-from thresher.datasets import state
+from thresher.datasets import is_companion, state
 from thresher.errors import ThresherError
 from thresher.lineage.columns import Origin
 from thresher.lineage.steps import Step
@@ -214,7 +214,7 @@ class Events:
                 query=self._query(step),
                 read={name: self._schema(name, at) for name, at in read.items()},
                 written={
-                    name: self._schema(name, at) for name, at in written.items() if not name.startswith("quarantine.")
+                    name: self._schema(name, at) for name, at in written.items() if not is_companion(name)
                 },
                 lake=self.lake,
             ).origins()

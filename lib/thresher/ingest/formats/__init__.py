@@ -1,8 +1,9 @@
 """What a delivery may come in: one module per format, each from one file to the rows of `changes.form`."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -10,7 +11,9 @@ from thresher.errors import UsageError
 from thresher.ingest.columns import Survey
 from thresher.landing import LandingFile
 
-NAMES = ("auto", "parquet", "documents", "dms")
+NAMES = ("auto", "csv", "dms", "parquet", "json", "debezium", "canal", "maxwell", "documents")
+
+T = TypeVar("T")
 
 
 class Format(Protocol):
@@ -23,12 +26,28 @@ class Format(Protocol):
     def survey(self, path: Path) -> Survey:
         """Look at all of a file: its columns, and that it can be read to its end."""
 
-    def read(self, file: LandingFile, columns: pa.Schema, *, rescues: bool) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, file: LandingFile, columns: pa.Schema, *, key: Sequence[str] = (), rescues: bool
+    ) -> Iterator[pa.RecordBatch]:
         """The rows of a file in `changes.form(columns)`; columns that it lacks are null.
+
+        An update that gives a row another `key` is handed on as a delete and an insert, where that can be told.
 
         What has no place in the columns goes to `_rescued` where the load `rescues`; else values that are none of
         their column's type refuse their row.
         """
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """What a format takes that has nothing to choose."""
+
+
+@dataclass(frozen=True)
+class MessageOptions:
+    """`table`: of which table to read the changes, where the messages tell of several."""
+
+    table: str = ""
 
 
 def open_format(
@@ -38,36 +57,91 @@ def open_format(
 
     Raises UsageError for an unknown name or option.
     """
+    from thresher.ingest.formats.recognition import recognized
+
     if name not in NAMES:
         raise UsageError(f"{target}: format {name!r} is unknown; expected one of {', '.join(NAMES)}")
     if name == "auto":
-        name = "parquet" if any(_begins(file.path, b"PAR1") for file in files) else "documents"
-    kind = {"parquet": _parquet, "documents": _documents, "dms": _dms}[name]
-    return kind(columns, dict(options), files)
-
-
-def _begins(path: Path, magic: bytes) -> bool:
+        name = recognized(files, options)
+    opened = {
+        "csv": _csv,
+        "dms": _dms,
+        "parquet": _parquet,
+        "json": _json,
+        "debezium": _debezium,
+        "canal": _canal,
+        "maxwell": _maxwell,
+        "documents": _documents,
+    }[name]
     try:
-        with path.open("rb") as file:
-            return file.read(len(magic)) == magic
-    except OSError:
-        return False
+        return opened(columns, options)
+    except UsageError as error:
+        raise UsageError(f"{target}: format {name}: {error}") from None
 
 
-def _parquet(columns, options, files):
+def settings(kind: type[T], options: Mapping[str, Any]) -> T:
+    """The options of a format from those that a load was given. Raises UsageError for one that it does not have.
+
+    >>> settings(MessageOptions, {"table": "orders"})
+    MessageOptions(table='orders')
+    """
+    known = [each.name for each in fields(kind)]  # type: ignore[arg-type]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise UsageError(f"unknown options {unknown}; expected {', '.join(known) if known else 'none'}")
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in options.items()})
+
+
+def _csv(columns: Sequence[str], options: Mapping[str, Any]) -> Format:
+    from thresher.ingest.formats.csv import open_csv
+    from thresher.ingest.formats.sheets import Dialect
+
+    return open_csv(columns, settings(Dialect, options))
+
+
+def _dms(columns: Sequence[str], options: Mapping[str, Any]) -> Format:
+    from thresher.ingest.formats.dms import DmsDialect, open_dms
+
+    return open_dms(columns, settings(DmsDialect, options))
+
+
+def _parquet(columns: Sequence[str], options: Mapping[str, Any]) -> Format:
     from thresher.ingest.formats.parquet import Parquet
 
+    settings(NoOptions, options)
     return Parquet()
 
 
-def _documents(columns, options, files):
+def _json(columns: Sequence[str], options: Mapping[str, Any]) -> Format:
+    from thresher.ingest.formats.json_lines import JsonLines
+
+    settings(NoOptions, options)
+    return JsonLines()
+
+
+def _debezium(columns: Sequence[str], options: Mapping[str, Any]) -> Format:
+    from thresher.ingest.formats import debezium
+    from thresher.ingest.formats.json_messages import Messages
+
+    return Messages(debezium.told, parse=debezium.parse, table=settings(MessageOptions, options).table)
+
+
+def _canal(columns: Sequence[str], options: Mapping[str, Any]) -> Format:
+    from thresher.ingest.formats import canal
+    from thresher.ingest.formats.json_messages import Messages
+
+    return Messages(canal.told, table=settings(MessageOptions, options).table)
+
+
+def _maxwell(columns: Sequence[str], options: Mapping[str, Any]) -> Format:
+    from thresher.ingest.formats import maxwell
+    from thresher.ingest.formats.json_messages import Messages
+
+    return Messages(maxwell.told, table=settings(MessageOptions, options).table)
+
+
+def _documents(columns: Sequence[str], options: Mapping[str, Any]) -> Format:
     from thresher.ingest.formats.documents import Documents
 
+    settings(NoOptions, options)
     return Documents()
-
-
-def _dms(columns, options, files):
-    from thresher.ingest.formats.dms import Dms
-    from thresher.ingest.formats.parquet import Parquet
-
-    return Dms(Parquet())

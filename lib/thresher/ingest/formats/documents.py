@@ -1,6 +1,6 @@
 """Documents: each file is one row, with its bytes as they are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,9 @@ class Documents:
                 raise ValueError("the file is empty; expected a document")
         return Survey({"content": pa.binary()})
 
-    def read(self, file: LandingFile, columns: pa.Schema, *, rescues: bool) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, file: LandingFile, columns: pa.Schema, *, key: Sequence[str] = (), rescues: bool
+    ) -> Iterator[pa.RecordBatch]:
         known = {"content": pa.array([file.path.read_bytes()], pa.binary())}
         data = [known.get(each.name, pa.nulls(1, each.type)) for each in columns]
         told = {"_file": pa.array([file.name]), "_row": pa.array([1], pa.int64())}

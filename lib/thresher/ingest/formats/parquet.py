@@ -1,6 +1,6 @@
 """Parquet files: rows with types of their own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from thresher.landing import LandingFile
 from thresher.types import canonical_schema
 
 _ROWS = 10_000
+_MAGIC = b"PAR1"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,9 @@ class Parquet:
             pass
         return Survey(dict(zip(schema.names, schema.types, strict=True)))
 
-    def read(self, file: LandingFile, columns: pa.Schema, *, rescues: bool) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, file: LandingFile, columns: pa.Schema, *, key: Sequence[str] = (), rescues: bool
+    ) -> Iterator[pa.RecordBatch]:
         first = 1
         with pq.ParquetFile(file.path) as opened:
             shared = canonical_schema(opened.schema_arrow)
@@ -45,3 +48,9 @@ class Parquet:
                 told["_row"] = pa.array(range(first, first + len(batch)), pa.int64())
                 yield changes.batch(columns, data, told)
                 first += len(batch)
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file begins as Parquet does."""
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
