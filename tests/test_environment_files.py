@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 # Where the name of the import is not that of the package.
-BY_IMPORT = {"openlineage": "openlineage-python", "ruamel": "ruamel-yaml", "zmq": "pyzmq"}
+BY_IMPORT = {"attr": "attrs", "openlineage": "openlineage-python", "ruamel": "ruamel-yaml", "zmq": "pyzmq"}
 
 
 @cache
@@ -114,7 +114,7 @@ def test_environment_yml_has_python_and_java_from_conda_forge_alone() -> None:
 
 
 def test_the_library_imports_only_what_pyproject_lists() -> None:
-    extras = ("spark", "notebooks", "keyring", "notices", "lineage")
+    extras = ("spark", "notebooks", "keyring", "notices", "lineage", "databases")
     allowed = PROJECT["dependencies"] + [each for extra in extras for each in EXTRAS[extra]]
     listed = {canonicalize_name(Requirement(text).name) for text in allowed}
     foreign = set()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from thresher.fingerprints.code import Code
@@ -75,6 +76,7 @@ def changed(project: Path, cells: list[str], name: str, old: str, new: str) -> l
 
 
 NET = ["import shop", "shop.net(5)"]
+REGISTRY = "TABLE = {}\ndef add(f):\n    TABLE[1] = f\n    return f\n"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,103 @@ def test_what_counts_as_a_change_of_code(
     project: Path, cells: list[str], name: str, old: str, new: str, expected: list[str]
 ) -> None:
     assert changed(project, cells, name, old, new) == expected
+
+
+WAYS = {
+    "a decorator that wraps": ("@logged\ndef f():\n    return 1\n", "@logged\ndef g():\n    return 2\n"),
+    "a decorator with arguments": ("@again(2)\ndef f():\n    return 1\n", "@again(2)\ndef g():\n    return 2\n"),
+    "a base class": ("class F(Plain):\n    n = 1\nf = F\n", "class G(Plain):\n    n = 2\n"),
+    "a branch": ("if FAST:\n    def f():\n        return 1\n", "if FAST:\n    def g():\n        return 2\n"),
+    "a class attribute": ("class F:\n    n = 1\nf = F\n", "class G:\n    n = 2\n"),
+}
+PLAIN = """\
+import functools
+FAST = True
+
+class Plain:
+    pass
+
+def logged(function):
+    @functools.wraps(function)
+    def inner(*given):
+        print(function.__name__)
+        return function(*given)
+    return inner
+
+def again(times):
+    def around(function):
+        def inner(*given):
+            return [function(*given) for _ in range(times)]
+        return inner
+    return around
+
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_change_counts_for_what_uses_it_and_for_nothing_else(project: Path, way: str) -> None:
+    used, unused = WAYS[way]
+    (project / "lib" / "plain.py").write_text(PLAIN + used + unused)
+    cells = ["from plain import f", "f()"]
+    of_unused = changed(project, cells, "lib/plain.py", unused, unused.replace("2\n", "3\n"))
+    of_used = changed(project, cells, "lib/plain.py", used, used.replace("1\n", "4\n"))
+    assert (of_unused, of_used) == ([], ["lib/plain.py"])
+
+
+@pytest.mark.parametrize(
+    ("module", "files"),
+    [
+        ("TABLE = {}\ndef add(f):\n    TABLE[1] = f\ndef f():\n    return 1\nx = add(f)\n", {}),
+        ("from reg import TABLE, add\ndef f():\n    return 1\nx = add(f)\n", {"lib/reg.py": REGISTRY}),
+        ("TABLE = {}\ndef f():\n    return 1\nx = TABLE.setdefault(1, f)\n", {}),
+        ("from reg import TABLE, add\ndef f():\n    return 1\nclass X:\n    x = add(f)\n", {"lib/reg.py": REGISTRY}),
+        (
+            "from reg import TABLE, add\nclass X:\n    @add\n    def f(self):\n        return 1\n",
+            {"lib/reg.py": REGISTRY},
+        ),
+    ],
+    ids=["by a call", "by a call into another module", "by a method", "in a class's body", "by a method's decorator"],
+)
+def test_what_a_module_enters_in_a_table_when_it_is_imported_counts(
+    project: Path, module: str, files: dict[str, str]
+) -> None:
+    for name, text in {**files, "lib/m.py": module}.items():
+        write(project, name, text)
+    assert changed(project, ["import m", "m.TABLE[1]()"], "lib/m.py", "return 1", "return 2") == ["lib/m.py"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "file"),
+    [
+        (["import sys", "sys.path.insert(0, 'tools')", "import h", "h.f()"], "tools/h.py"),
+        (["import sys\nsys.path.append(str(here / 'to' / name))", "from h import f", "f()"], "tools/h.py"),
+        (["from sys import path\npath.append(somewhere)", "import h.inner"], "tools/h/inner.py"),
+        (["%cd tools", "import h", "h.f()"], "tools/h.py"),
+        (["%load_ext h"], "lib/h.py"),
+        (["%run tools/h"], "tools/h.py"),
+        (["%run -i 'tools/x.py'"], "tools/h.py"),
+        (["exec(open('tools/h.py').read())"], "tools/h.py"),
+        (["exec((Path('tools') / 'h.py').read_text())"], "tools/h.py"),
+        (["!python tools/h.py --all"], "tools/h.py"),
+        (["%run other.ipynb"], "lib/h.py"),
+        (["import importlib", "importlib.import_module(name)"], "lib/h.py"),
+        (["import loading", "loading.load(name)"], "lib/h.py"),
+        (["import h", "files = !ls\nh.f()"], "lib/h.py"),
+        (["import h", "%time h.f()"], "lib/h.py"),
+        (["import h", "what is this\nh.f()"], "lib/h.py"),
+    ],
+)
+def test_ways_of_ipython_and_of_scripts_are_followed(project: Path, cells: list[str], file: str) -> None:
+    for name in ("lib/h.py", "tools/h.py", "tools/h/inner.py"):
+        if file == name:
+            write(project, name, "def f():\n    return 1\n")
+    write(project, "tools/x.py", "import h\nh.f()\n")
+    write(
+        project, "lib/loading.py", "from importlib import import_module\n\ndef load(x):\n    return import_module(x)\n"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import h\nh.f()")])
+    nbformat.write(notebook, project / "other.ipynb")
+    assert changed(project, cells, file, "return 1", "return 2") == [file]
 
 
 def test_a_text_file_that_a_function_names_counts(project: Path) -> None:
@@ -181,7 +280,7 @@ def test_what_was_found_is_remembered_until_a_file_changes(project: Path) -> Non
         ({"lib/other.py": "def f():\n    return 5\n"}, ["from h import f", "f()", "from other import f", "f()"]),
         ({}, ["import h\nm = h", "m.f()"]),
         ({}, ["import importlib", "importlib.import_module('h').f()"]),
-        ({"lib/base.py": "class Base:\n    pass\n"}, ["import h"]),
+        ({"lib/base.py": "class Base:\n    def __init_subclass__(cls): ...\n"}, ["import h"]),
         ({"lib/deco.py": "def entry(name):\n    return lambda function: function\n"}, ["import marked"]),
     ],
     ids=["a magic beside it", "a command beside it", "all names", "all names of a package", "all names in a module"]

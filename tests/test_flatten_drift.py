@@ -202,12 +202,29 @@ def test_policies_and_rules_that_cannot_be_are_refused_before_anything_is_writte
     load(lake, *MONDAY)
     with pytest.raises(UsageError, match=r"curated\.t: earlier loads read its documents with the options {}, this one"):
         load(lake, *MONDAY, options=xml.Options(attribute_prefix="@"))
+
+
+@embedded_only
+def test_a_damaged_structure_is_no_reason_to_begin_anew(lake):
+    load(lake, *MONDAY)
     file = structures.file_of(lake, "curated.t")
-    file.write_text(file.read_text("utf-8")[:50], "utf-8")
-    with pytest.raises(
-        LakeError, match=r"curated\.t: its known structure in .*curated\.t\.json cannot be read: .*Rest"
+    whole = json.loads(file.read_text("utf-8"))
+    schema = json.loads(whole["schema"])
+    for damaged, found in (
+        (json.dumps(whole)[:50], "no JSON object"),
+        ("[]", "no schema that can be read"),
+        (json.dumps({**whole, "schema": json.dumps({**schema, "seen": []})}), "no schema that can be read"),
+        (json.dumps({**whole, "schema": {}}), "no schema that can be read"),
+        (json.dumps({**whole, "history": {}}), "no history that can be read"),
+        (json.dumps({**whole, "history": [{"since": 1}]}), "no history that can be read"),
     ):
-        load(lake, *MONDAY)
+        file.write_text(damaged, "utf-8")
+        with pytest.raises(LakeError) as raised:
+            load(lake, *MONDAY)
+        assert str(raised.value) == (
+            f"curated.t: its known structure in {file} is damaged: found {found}, expected what a load has written. "
+            f"Restore the file, or delete it to learn the structure anew."
+        )
 
 
 def test_elevated_and_shared_tables_are_the_same_on_both_engines(lake):
@@ -301,12 +318,32 @@ def test_a_first_load_of_which_all_is_refused_ends_in_quarantine(lake):
     assert (done.counts.rows_out, quarantined(lake)) == (1, [])
 
 
+def test_a_load_of_which_all_is_refused_ends_in_quarantine_and_keeps_the_rows_of_earlier_loads(lake):
+    load(lake, b"<c><a>1</a><b>2</b><b>3</b></c>")
+    structure = structures.file_of(lake, "curated.t").read_bytes()
+    with pytest.raises(SchemaMismatch) as raised:
+        load(lake, b"<c><a>1</a>", None, b"no")
+    assert str(raised.value) == (
+        "curated.t: all 2 documents in doc are refused, and kept in quarantine.curated_t with reasons and bytes. "
+        "Expected one at least that can be read; the rows of earlier loads stay as they were. Have the delivery "
+        "mended, and load it again."
+    )
+    assert rows_of(lake.read("curated.t"), "_key", "doc") == [("f#1", {"a": 1, "b": [2, 3]})]
+    assert lake.read("curated.t_b").count() == 2
+    assert quarantined(lake) == [("f#1", None, "truncated", b"<c><a>1</a>"), ("f#3", None, "malformed", b"no")]
+    assert structures.file_of(lake, "curated.t").read_bytes() == structure
+    done = load(lake, b"<c><a>1</a>", b"<c/>")
+    assert (done.counts.rows_out, done.counts.refused, lake.read("curated.t").count()) == (1, 1, 1)
+
+
 @embedded_only
-def test_a_first_load_of_which_all_is_refused_is_empty_where_fields_are_declared(lake):
-    done = load(lake, b"<c>", b"no", declare="a int", tables={})
-    assert (done.counts.rows_in, done.counts.rows_out, done.counts.refused) == (2, 0, 2)
-    assert lake.read("curated.t").count() == 0
+def test_loads_of_which_all_is_refused_are_alike_whatever_is_declared_and_no_documents_are_none(lake):
+    with pytest.raises(SchemaMismatch, match="all 2 documents in doc are refused"):
+        load(lake, b"<c>", b"no", declare="a int", tables={})
+    assert not lake.exists("curated.t") and structures.known(lake, "curated.t") is None
     assert [row[0] for row in quarantined(lake)] == ["f#1", "f#2"]
+    done = load(lake, None, b" ", declare="a int", tables={})
+    assert (done.counts.rows_out, lake.read("curated.t").count(), quarantined(lake)) == (2, 2, [])
 
 
 @embedded_only

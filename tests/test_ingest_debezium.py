@@ -491,7 +491,7 @@ def test_a_real_event_of_all_types_of_mysql(lake, tmp_path, realdata):
     event = json.loads((realdata / MYSQL / "debezium-data-schema-include.json").read_text())["expected_snapshot"]
     loaded = load(lake, tmp_path, [event], "debezium", "a.json", mode="history")
     assert refusals(loaded) == [("1", "wrong type", 'id: found "AQ==", expected int')]
-    event["payload"]["after"] |= {"id": 1, "bit1_c": 0}  # which contradict the schema of the event
+    event["payload"]["after"] |= {"id": 1, "bit1_c": 0, "big_un_c": 1}  # which contradict the schema of the event
     loaded = load(lake, tmp_path, [event], "debezium", "b.json", mode="history")
     assert refusals(loaded) == []
     (row,) = loaded.rows.to_arrow().to_pylist()

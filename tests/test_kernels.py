@@ -322,6 +322,33 @@ def test_kernels_end_with_their_server_and_the_next_start_works(start: Callable[
     assert again.is_forked and again.run("1 + 1") == "2"
 
 
+@pytest.mark.parametrize("victim", ["server", "kernel"])
+def test_a_session_of_its_own_does_not_outlive_a_killed_kernel(start: Callable[..., Running], victim: str) -> None:
+    kernel = start()
+    code = "import subprocess; print(subprocess.Popen(['sleep', '1000'], start_new_session=True).pid)"
+    child = int(kernel.run(code))
+    kernels_server = psutil.Process(kernel.process.pid).ppid()
+    os.kill(kernels_server if victim == "server" else kernel.process.pid, signal.SIGKILL)
+    assert kernel.process.wait(5) == -signal.SIGKILL
+    assert is_gone(child)
+
+
+def test_the_next_start_ends_what_was_left_when_all_were_killed(start: Callable[..., Running]) -> None:
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    code = CLIENT.replace("while True: pass", DAEMONS)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stdin=pipe, stderr=nothing, text=True) as client:
+        assert client.stdout
+        kernel = int(client.stdout.readline())
+        while len(left := psutil.Process(kernel).children(recursive=True)) < 2:
+            time.sleep(0.02)
+        for pid in (psutil.Process(kernel).ppid(), kernel, client.pid):
+            os.kill(pid, signal.SIGKILL)
+    assert is_gone(kernel) and all(each.is_running() for each in left)
+    start()
+    assert all(is_gone(each.pid) for each in left)
+
+
+DAEMONS = "import subprocess; [subprocess.Popen(['sleep', '1000'], start_new_session=True) for _ in range(2)]"
 CLIENT = """
 from jupyter_client.manager import KernelManager
 manager = KernelManager(kernel_name="python3")

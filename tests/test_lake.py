@@ -209,6 +209,8 @@ def test_evolve_adds_columns_and_fills_missing_ones(lake):
 def test_an_empty_text_in_a_partition_is_refused(lake):
     with pytest.raises(SchemaMismatch, match="an empty text in a partition column .* would come back as null"):
         lake.write("raw.t", [{"p": "", "v": 1}], partition_by=["p"])
+    with pytest.raises(UsageError, match=r"raw\.t: found partition_by=\['p'\], which are all of its columns"):
+        lake.write("raw.t", [{"p": "a"}], partition_by=["p"])
     lake.write("raw.t", [{"p": "a", "v": 1}], partition_by=["p"])
     with pytest.raises(UsageError, match=r"raw\.t is partitioned by \['p'\], found partition_by=\['v'\]"):
         lake.write("raw.t", [{"p": "b", "v": 1}], mode="append", partition_by=["v"])

@@ -298,6 +298,29 @@ def test_no_event_shows_a_secret(project: Path, tmp_path: Path, monkeypatch: pyt
     assert "hunter2" not in text and "[secret WAREHOUSE]" in text
 
 
+def test_no_event_shows_a_secret_in_the_name_of_a_column(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Lake(tmp_path / "lake").write("raw.odd", [{"id": 1, "hunter2": 2}])
+    pipeline = PIPELINE.replace('fails: "${fails}"', 'fails: "${fails}", password: "${secret:WAREHOUSE}"')
+    pipeline = pipeline.replace("price * 2 as twice, 1 as one from raw.sale", "1 as one from raw.odd")
+    pipeline = pipeline.replace("sources: [raw.sale]", "sources: [raw.odd]").replace("name: shop", "name: odd")
+    (project / "pipelines" / "odd.yml").write_text(pipeline)
+    monkeypatch.setenv("THRESHER_SECRET_WAREHOUSE", "hunter2")
+    done, _ = go(project, "odd", lake=tmp_path / "lake")
+    assert done.status == "succeeded"
+    told = events(project / "events" / "lineage.jsonl")
+    columns = {
+        field["name"]
+        for event in told
+        for dataset in event["inputs"]
+        if dataset["name"] == "raw.odd"
+        for field in dataset["facets"]["schema"]["fields"]
+    }
+    assert columns == {"id", "[secret WAREHOUSE]"}
+    assert "hunter2" not in json.dumps(told)
+
+
 def test_a_run_that_is_killed_is_reported_as_aborted(project: Path, tmp_path: Path) -> None:
     (project / "slow").touch()
     file = project / "events" / "lineage.jsonl"

@@ -237,6 +237,10 @@ def test_references_to_the_run_and_the_environment(
     [
         ("${run.dte}", "unknown ${run.dte}. Did you mean run.date?"),
         (
+            "${nope:-x}",
+            "${nope:-x}: a default goes with a variable of the environment; write ${env:nope:-x}",
+        ),
+        (
             "${env:THERE_IS_NONE}",
             "${env:THERE_IS_NONE}: the environment has no THERE_IS_NONE; "
             "set it, or write ${env:THERE_IS_NONE:-default}",

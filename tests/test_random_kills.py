@@ -24,6 +24,8 @@ WRITE = """\
 import subprocess
 import thresher as th
 subprocess.Popen(["sleep", "300"])
+subprocess.Popen(["sleep", "300"], start_new_session=True)
+subprocess.run(["setsid", "-f", "sleep", "300"])
 lake = th.Lake(lake)
 rows = [{"n": n, "round": round} for n in range(1000)] if not source else lake.sql(
     f"select n + 1 as n, round from {source}")
@@ -58,7 +60,7 @@ def family(runner: subprocess.Popen[str]) -> dict[str, list[psutil.Process]]:
         found["runner"] = [own]
         found["server"] = own.children()
         found["kernel"] = [kernel for server in found["server"] for kernel in server.children()]
-        found["child"] = [child for kernel in found["kernel"] for child in kernel.children()]
+        found["child"] = [child for kernel in found["kernel"] for child in kernel.children(recursive=True)]
     return found
 
 

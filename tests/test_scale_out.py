@@ -69,6 +69,7 @@ class Servers:
             "spark.executor.memory": "1g",
             "spark.executor.extraJavaOptions": _JAVA_OPTIONS,
             "spark.scheduler.minRegisteredResourcesRatio": "1",  # no task before both executors are there
+            "spark.python.daemon.module": "thresher.spark_daemon",  # a Python for each session is half as dear
         }
         return Cluster(self.start_connect(DELTA | settings | spark_setup.delta_jars()), ui)
 
@@ -86,6 +87,9 @@ class Servers:
             "spark.driver.extraJavaOptions": _JAVA_OPTIONS,
             "spark.sql.shuffle.partitions": "2",
             "spark.databricks.delta.snapshotPartitions": "1",
+            # Java would compile the queries of a few rows longer than it then computes.
+            "spark.sql.codegen.wholeStage": "false",
+            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
             "spark.sql.warehouse.dir": str(self.folder / "warehouse"),
             **settings,
         }

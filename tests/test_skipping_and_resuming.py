@@ -5,10 +5,12 @@ import signal
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
+from io import StringIO
 from pathlib import Path
 
 import nbformat
 import pytest
+from rich.console import Console
 
 from thresher.errors import UsageError
 from thresher.lake import Lake
@@ -216,6 +218,30 @@ def test_a_forced_run_that_was_stopped_is_still_forced_where_it_goes_on(
     assert ([steps[name] for name in "bc"], ran(project)) == (["succeeded: asked for by --force"] * 2, ["b", "c"])
     assert goes_on.forced == ("b", "c")
     assert go(project)[1] == dict.fromkeys("abcd", SKIPPED)
+
+
+def test_what_a_forced_run_did_not_do_stays_forced_over_runs_that_leave_it_out(
+    project: Path, thresher: Thresher, wait_for: WaitFor
+) -> None:
+    go(project)
+    notebook(project, "b", "raise ValueError('no')")
+    assert go(project, force=True, select=["a+"], jobs=1)[1]["c"].startswith("blocked")
+    notebook(project, "b", WRITE.format(function="twice", name="b"))
+    assert go(project, select=["b"])[1] == {"b": "succeeded: asked for by --force"}
+    assert go(project, select=["a", "d"])[1] == dict.fromkeys("ad", SKIPPED)
+    assert go(project)[1] == {**dict.fromkeys("abd", SKIPPED), "c": "succeeded: asked for by --force"}
+    assert go(project)[1] == dict.fromkeys("abcd", SKIPPED)
+
+
+def test_a_continued_run_does_not_tell_of_what_it_has_not_run(project: Path) -> None:
+    notebook(project, "b", "raise ValueError('no')")
+    go(project)
+    notebook(project, "b", WRITE.format(function="twice", name="b"))
+    shown = StringIO()
+    go(project, console=Console(file=shown, width=200))
+    lines = [line[9:] for line in shown.getvalue().splitlines()]
+    assert "a: skipped (done before, nothing changed)" in lines
+    assert not any(line.startswith("a: succeeded") for line in lines)
 
 
 def test_a_forced_run_begins_anew_unless_it_is_to_resume(project: Path) -> None:

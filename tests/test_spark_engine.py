@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
+import pyspark
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
@@ -147,6 +148,7 @@ def test_batches_are_mapped_once_and_exactly(spark_engine: SparkEngine, tmp_path
     schema = pa.schema({"k": pa.int64(), "worker": pa.int64()})
 
     def marked(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        assert "pyspark.zip" not in pyspark.__file__  # from which it would be compiled for each session
         for batch in batches:
             with open(tmp_path / "calls", "a") as calls:
                 calls.write("x" * batch.num_rows)

@@ -8,7 +8,7 @@ import datetime as dt
 import json
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -660,11 +660,12 @@ def embedded() -> Iterator[Asked]:
 
 
 @pytest.fixture(scope="module")
-def on_spark(spark_folder: Path) -> Iterator[Asked]:
+def on_spark(spark_folder: Path, compile_queries: Callable[[Engine], None]) -> Iterator[Asked]:
     """One session on the test run's own server for all queries."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("THRESHER_SPARK_HOME", str(spark_folder))
         engine = open_engine("spark")
+    compile_queries(engine)
     yield Asked(engine)
     engine.close()
 

@@ -4,7 +4,7 @@ import datetime as dt
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from thresher import sql
+from thresher.engines import Engine
 from thresher.frame import Frame
 from thresher.lake import Lake
 
@@ -49,12 +50,16 @@ def embedded(tables: dict[str, pa.Table], tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def on_spark(
-    tables: dict[str, pa.Table], spark_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    tables: dict[str, pa.Table],
+    spark_folder: Path,
+    compile_queries: Callable[[Engine], None],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Tpch]:
     """One session on the test run's own server for all queries."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("THRESHER_SPARK_HOME", str(spark_folder))
         lake = Lake(tmp_path_factory.mktemp("spark"), "spark")
+    compile_queries(lake.engine)
     yield Tpch(lake, tables)
     lake.engine.close()
 

@@ -5,7 +5,7 @@ does not show in a handful of edge values. The expected values come from whole n
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 from thresher import sql
+from thresher.engines import Engine
 from thresher.lake import Lake
 
 ROWS, CUSTOMERS = 1_000_000, 5_000
@@ -248,11 +249,12 @@ def test_the_newest_row_of_each_key_is_kept(lake: Lake, sales: Sales) -> None:
 
 
 @pytest.fixture(scope="module")
-def on_spark(lake: Lake, spark_folder: Path) -> Iterator[Lake]:
+def on_spark(lake: Lake, spark_folder: Path, compile_queries: Callable[[Engine], None]) -> Iterator[Lake]:
     """The same lake on the test run's own Spark server."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("THRESHER_SPARK_HOME", str(spark_folder))
         spark = Lake(lake.path, "spark")
+    compile_queries(spark.engine)
     yield spark
     spark.engine.close()
 

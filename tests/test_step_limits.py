@@ -1,6 +1,7 @@
 """What ends a step before its notebook does: time, memory, a signal; and what makes it begin again."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import nbformat
 import psutil
 import pytest
 
+from thresher.kernels import servers
 from thresher.ledger import StepRun
 from thresher.parameters.notebook import code_of
 from thresher.runner import run
@@ -143,7 +145,10 @@ def test_a_wrong_setting_is_refused_with_its_line(project: Path, setting: str, e
     assert str(caught.value) == f"pipelines/wrong.yml:5: {error}"
 
 
-def test_what_a_step_started_ends_with_it(project: Path) -> None:
+@pytest.mark.parametrize("is_forked", [True, False], ids=["forked kernel", "ordinary kernel"])
+def test_what_a_step_started_ends_with_it(project: Path, is_forked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not is_forked:
+        monkeypatch.setattr(servers, "is_supported", lambda: False)
     cell = (
         "import subprocess\nleft = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
         "open('left', 'w').write(str(left.pid))"
@@ -153,4 +158,7 @@ def test_what_a_step_started_ends_with_it(project: Path) -> None:
     file = project / "pipelines" / "leaves.yml"
     file.write_text("name: leaves\nsteps:\n  a: {notebook: notebooks/leaves.ipynb}\n")
     assert run(file, lake=project / "lake").run.status == "succeeded"
-    assert not psutil.pid_exists(int((project / "left").read_text()))
+    left, end = int((project / "left").read_text()), time.monotonic() + 5
+    while psutil.pid_exists(left) and time.monotonic() < end:  # killed, but not yet collected
+        time.sleep(0.02)
+    assert not psutil.pid_exists(left)

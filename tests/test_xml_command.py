@@ -258,6 +258,19 @@ new       new                        string
     assert (same.output, same.exit_code) == ("no drift\n", 0)
 
 
+@pytest.mark.parametrize("column", [(), ("--column", "doc")])
+def test_a_schema_that_was_cut_short_is_called_so(column: tuple[str, ...]) -> None:
+    call("schema", "rows.parquet", "--column", "doc", "--out", "s.json")
+    Path("cut.json").write_text(Path("s.json").read_text("utf-8")[:100], "utf-8")
+    for files in (("s.json", "cut.json"), ("cut.json", "s.json")):
+        result = call("diff", *files, *column)
+        assert result.exit_code == 2
+        assert result.stderr.startswith(
+            "error: cut.json: found JSON that is damaged, cut short or followed by more (line 1, "
+        )
+        assert result.stderr.endswith("wrote, or DDL such as 'id int, title string'\n")
+
+
 def test_options_by_name() -> None:
     command = ("schema", "rows.parquet", "--column", "doc", "--format", "ddl")
     assert call(*command, "-o", "attribute_prefix=@", "-o", "infer_types=false").output == (

@@ -231,9 +231,22 @@ def test_only_schemas_of_the_same_rules_merge() -> None:
 
 
 def test_text_that_is_no_schema_is_refused() -> None:
-    for text in ("{}", "x", '{"format": 0}', "[]"):
-        with pytest.raises(UsageError, match="not an XML schema in format 2"):
+    whole = xml.discover(["<p><a>1</a></p>"]).to_json()
+    for text, found in (
+        ("{}", "no format"),
+        ("[]", "no format"),
+        ('{"format": 0}', "format 0"),
+        ('{"format": 2}', "no options"),
+        (whole[:40], "no JSON, or a part of it, up to line 1, column 36"),
+        (whole.replace('"documents": 1,', '"documents": "1",', 1), "documents in another form"),
+        (whole.replace('"seen": {', '"seen": {"bogus": 1, '), "seen in another form"),
+        (whole.replace('"declared": null', '"declared": 7'), "declared in another form"),
+    ):
+        with pytest.raises(UsageError) as raised:
             xml.Schema.from_json(text)
+        assert str(raised.value) == (
+            f"not an XML schema in format 2: found {found}; expected what Schema.to_json gave. Discover again."
+        )
 
 
 def test_schemas_and_options_can_be_pickled() -> None:

@@ -124,6 +124,7 @@ def test_errors_and_rescued_values_name_the_place_in_arrays() -> None:
         # xsi:nil
         ("<p><a xsi:nil='true'/></p>", "a string", {"a": None}, {}),
         ("<p><a xsi:nil='1'/><a/></p>", "a array<string>", {"a": [None, ""]}, {}),
+        ("<p><a xsi:nil=' true '/><a xsi:nil='\n1'/></p>", "a array<string>", {"a": [None, None]}, {}),
         ("<p><a xsi:nil='false'>x</a></p>", "a string", {"a": "x"}, {}),
         ("<p><a xsi:nil='true' k='1'/></p>", "a struct<_k: int>", {"a": {"_k": 1}}, {}),
         ("<p><b xsi:nil='true'/><b/></p>", "a int", {"a": None}, {"b": [None, ""]}),

@@ -32,25 +32,26 @@ OPTIONS = [
     xml.Options(namespaces={"n": "u", "": "v"}, max_attributes=2),
     xml.Options(namespaces={"n": "u", "k": "v"}, roots=("{u}b", "a", "_a"), exclude_attribute=True),
     xml.Options.spark(namespaces={"n": "u", "k": "v"}, roots=("{u}b", "a", "b")),
+    xml.Options(date_format="yyyy-dd-MM", timestamp_format="yyyy-MM-dd HH:mm", time_zone="Europe/Berlin"),
 ]
 
 
 def shredded(
     documents: Sequence[Any], schema: xml.Schema, options: xml.Options
-) -> tuple[list[Any], set[int], dict[int, Remarks]]:
+) -> tuple[pa.Array, set[int], dict[int, Remarks]]:
     """What the compiled loops alone give, the rows that they leave, and the remarks on the others."""
     plan = Plan.of(schema, options)
     if plan is None:
-        return [None] * len(documents), set(range(len(documents))), {}
+        return pa.nulls(len(documents), schema.arrow_type), set(range(len(documents))), {}
     is_text = isinstance(documents[0], str)
     array = pa.array(documents, pa.string() if is_text else pa.binary())
-    values, left, remarks = [], set(), {}
+    values, left, remarks = [pa.array([], schema.arrow_type)], set(), {}
     for shred in Shredder(plan).read(array, is_text=is_text, threads=1):
         shred.values.validate(full=True)
         left |= {shred.first + int(row) for row in shred.left}
-        values += shred.values.to_pylist()
+        values.append(shred.values)
         remarks |= {shred.first + row: said for row, said in shred.remarks.items()}
-    return values, left, remarks
+    return pa.concat_arrays(values), left, remarks
 
 
 def read_alike(documents: Sequence[Any], schema: xml.Schema, options: xml.Options) -> set[int]:
@@ -63,9 +64,7 @@ def read_alike(documents: Sequence[Any], schema: xml.Schema, options: xml.Option
         if row in left:
             continue
         assert remarks.get(row, Remarks([], None)) == (expected.errors, expected.rescued), document
-        assert pa.array([values[row]], schema.arrow_type).equals(pa.array([expected.value], schema.arrow_type)), (
-            document
-        )
+        assert values.slice(row, 1).equals(pa.array([expected.value], schema.arrow_type)), document
     return left
 
 
@@ -166,6 +165,36 @@ def test_plain_documents_are_not_left_to_the_reference() -> None:
 
     assert read_alike(PLAIN, schema, schema.options) == set()
     assert read_alike([text.encode() for text in PLAIN], schema, schema.options) == set()
+
+
+def test_declarations_in_order_are_not_left_to_the_reference() -> None:
+    schema = xml.Schema.from_ddl("a string")
+    good = [
+        "<?xml version='1.0'?>",
+        '<?xml version = "1.1" ?>',
+        "<?xml version='1.0' encoding='UTF-8'?>",
+        "<?xml\tversion='1.0'\nencoding=\"utf-8\"  standalone='yes'?>",
+        ' <?xml version="1.0" standalone="no" ?>',
+    ]
+    others = [
+        f"<?xml version='1.0'{more}?>" for more in (" standalone='true'", " k='1'", "standalone='no'", " encoding=''")
+    ]
+    others += ["<?xml version='2.0'?>", "<?xml version='1.'?>", "<?xml version='1.0\"?>", "<?xml ?>"]
+    nil = "<p xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance'><a xsi:nil=' 1 '/></p>"
+    documents = [declaration + nil for declaration in good + others]
+
+    assert read_alike(documents, schema, xml.Options()) == set(range(len(good), len(documents)))
+    encoded = [text.encode() for text in documents]
+    assert read_alike(encoded, schema, xml.Options()) == set(range(len(good), len(documents)))
+    parsed = xml.parse(documents, schema)
+    assert parsed.values.to_pylist() == [{"a": None}] * len(good) + [None] * len(others)
+    assert set(parsed.errors["rule"].to_pylist()) == {"malformed"}
+
+
+def test_names_of_refused_documents_alone_are_not_learnt() -> None:
+    refused = "<p " + " ".join(f"k{at}='1'" for at in range(300)) + "/>"
+    schema, left = learnt([refused, "<p><a>1</a></p>"], xml.Options(max_attributes=200))
+    assert (schema.ddl, left) == ("struct<a: bigint>", 1)
 
 
 def test_every_mutation_of_plain_documents() -> None:
@@ -326,7 +355,7 @@ def test_options_of_any_length_have_room() -> None:
 
         assert left == 0
         assert schema.to_json() == xml.discover([document] * 3, chosen).to_json()
-        assert read_alike([document, document.lower()], schema, chosen) == {1}
+        assert read_alike([document, document.lower()], schema, chosen) == set()
 
 
 NOTED = [
@@ -360,6 +389,12 @@ NOTED = [
         '{"c._k": "y"}',
         [("c._k", 1, 4, "y")],
     ),
+    (
+        "<p><a>x</a><Ä/><a> &#50; </a><B><D>1</D><d>2</d></B><C K='3'/><a>4</a></p>",
+        {"a": 4, "b": [{"d": 2, "e": None}], "c": {"_k": 3, "_VALUE": None}},
+        '{"a": ["x", "2"], "Ä": "", "b[1].d": "1"}',
+        [],
+    ),
 ]
 KNOWN = "a int, b array<struct<d int, e array<int>>>, c struct<_k int, _VALUE string>"
 
@@ -372,7 +407,7 @@ def test_what_a_schema_does_not_know_leaves_no_document_to_the_reference(
 
     values, left, remarks = shredded([document] * 2, schema, schema.options)
 
-    assert (values, left) == ([value] * 2, set())
+    assert (values.to_pylist(), left) == ([value] * 2, set())
     assert remarks[1].rescued == rescued
     assert [(e["path"], e["line"], e["column"], e["snippet"]) for e in remarks[1].errors] == errors
     assert read_alike([document.encode()], schema, schema.options) == set()
@@ -381,8 +416,8 @@ def test_what_a_schema_does_not_know_leaves_no_document_to_the_reference(
 @pytest.mark.parametrize(
     "document",
     [
-        "<p><A>1</A></p>",
-        "<p><a>1</a><a>2</a></p>",
+        "<p><a k='1'>1</a><a>2</a></p>",
+        "<p><a xsi:nil='1'/><a>2</a></p>",
         "<p><a><x/></a></p>",
         "<p><a xsi:nil='true' k='1'/></p>",
         "<p><c><x/>y</c><c/></p>",
@@ -401,11 +436,43 @@ def test_a_bad_text_after_a_child_is_left_to_the_reference() -> None:
     assert read_alike(["<p>x<b/>2</p>", "<p>1<b/>x</p>", "<p>1<b>y</b> x</p>"], schema, schema.options) == {1, 2}
 
 
-def test_bad_values_leave_documents_to_the_reference_in_other_modes() -> None:
+def test_bad_values_leave_documents_without_a_value_in_other_modes() -> None:
     options = xml.Options(mode="dropmalformed")
     schema = xml.Schema.from_ddl("a int", options)
+    documents = ["<p><a>x</a><b>2</b></p>", "<p><a>1</a><b/></p>"]
 
-    assert read_alike(["<p><a>x</a></p>", "<p><a>1</a><b/></p>"], schema, options) == {0}
+    assert read_alike(documents, schema, options) == {0}
+    parsed = xml.parse(documents * 50_000, schema, options)
+    assert parsed.values.to_pylist()[:4] == [None, {"a": 1}, None, {"a": 1}]
+    assert parsed.rescued.to_pylist()[:2] == ['{"a": "x", "b": "2"}', '{"b": ""}']
+    assert parsed.errors.column("row").to_pylist()[:2] == [0, 2]
+
+
+FOREIGN = [
+    ("a date", xml.Options(date_format="dd.MM.yyyy"), "31.01.2024", "1.1.2024"),
+    ("a array<date>", xml.Options(date_format="dd.MM.yyyy"), "31.01.2024", " 31.02.2024 "),
+    ("a timestamp", xml.Options(time_zone="Europe/Berlin"), "2024-01-31T10:00:00", "x"),
+    ("a timestamp_ntz", xml.Options(timestamp_format="yyyy/MM/dd HH:mm"), "2024/01/31 10:00", "2024-13-01"),
+    ("a decimal(9,2)", xml.Options(), "12e-1", "1e-3"),
+    ("a int", xml.Options(), "000000000000000000000000000000000000000000000007", "2147483648"),
+]
+
+
+@pytest.mark.parametrize("schema, options, good, bad", FOREIGN, ids=range(len(FOREIGN)))
+def test_values_that_only_the_reference_reads_leave_no_document_to_it(
+    schema: str, options: xml.Options, good: str, bad: str
+) -> None:
+    documents = ["<p/>", f"<p><a>{good}</a></p>", f"<p><a>{bad}</a></p>", "<p><a/></p>", f"<p><a>{good}</a></p>"]
+
+    assert read_alike(documents, xml.Schema.from_ddl(schema, options), options) == set()
+
+
+def test_what_only_the_reference_reads_is_left_to_it_where_spark_would_end_the_record() -> None:
+    options = xml.Options.spark(date_format="dd.MM.yyyy")
+    schema = xml.Schema.from_ddl("a date, b int", options)
+    documents = ["<p><a>31.01.2024</a><b>1</b></p>", "<p><a>x</a><b>1</b></p>", "<p><a>01.02.2024</a></p>"]
+
+    assert read_alike(documents, schema, options) == {1}
 
 
 def test_remarks_stand_in_their_rows_whoever_made_them() -> None:

@@ -16,7 +16,7 @@ from thresher.xml.discovery import ROWS_PER_CALL
 
 # One row per error, in the columns of the quarantine; and per batch one row each for what is only counted.
 NOTES = pa.schema([("what", pa.string()), ("rows", pa.int64()), *quarantine.SCHEMA])
-READ, UNKNOWN, REFUSED, IN_PART, VALUE = "read", "unknown", "refused", "in part", "value"
+READ, ACCEPTED, UNKNOWN, REFUSED, IN_PART, VALUE = "read", "accepted", "unknown", "refused", "in part", "value"
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,9 @@ class DocumentRows:
     def _notes(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             parsed = self._parsed(batch)
-            unknown = _is_valid(parsed.values) & _is_valid(parsed.rescued)
-            counted = [(READ, batch.num_rows), (UNKNOWN, int(unknown.sum()))]
+            accepted = _is_valid(parsed.values)
+            unknown = accepted & _is_valid(parsed.rescued)
+            counted = [(READ, batch.num_rows), (ACCEPTED, int(accepted.sum())), (UNKNOWN, int(unknown.sum()))]
             notes = [{"what": what, "rows": rows} for what, rows in counted if rows]
             yield pa.RecordBatch.from_pylist([*notes, *self._errors(batch, parsed)], schema=NOTES)
 
@@ -106,8 +107,11 @@ def refused_of(noted: Frame) -> Frame:
     return noted.engine.sql(f"select {columns} from noted where rule is not null", {"noted": noted})
 
 
-def counts_of(noted: Frame, target: str, rows_in: int) -> Counts:
-    """The counts of the rows read; those kept in part (salvaged) are good rows with an error of the whole."""
+def counts_of(noted: Frame, target: str, rows_in: int) -> tuple[Counts, int]:
+    """The counts of the rows read, and how many have a value: a row without a document is good, and has none.
+
+    Rows kept in part (salvaged) are good rows with an error of the whole.
+    """
     found = noted.engine.sql(
         "select what, sum(`rows`) as `rows`, count(distinct `key`) as documents, count(path) as paths "
         "from noted group by what",
@@ -121,7 +125,7 @@ def counts_of(noted: Frame, target: str, rows_in: int) -> Counts:
     }
     more |= {"rows kept in part": by_what[IN_PART]["documents"]} if IN_PART in by_what else {}
     refused = rows.get(REFUSED, 0)
-    return Counts(target, rows_in, rows.get(READ, 0) - refused, refused, more=more)
+    return Counts(target, rows_in, rows.get(READ, 0) - refused, refused, more=more), rows.get(ACCEPTED, 0)
 
 
 def _refused(parsed: xml.Parsed) -> "np.ndarray[Any, Any]":

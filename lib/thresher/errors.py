@@ -8,6 +8,7 @@ ThresherError
 │   ├── InvalidName           a dataset, column or file name is not allowed
 │   ├── DatasetNotFound       no such dataset in the lake
 │   ├── LandingNotFound       no such landing folder or file
+│   ├── TableNotFound         no such table in a database that is a source
 │   ├── LakeError             the lake cannot be read or written
 │   ├── EngineUnavailable     the engine that was asked for cannot start here
 │   ├── SqlError              the SQL text cannot be parsed, or names what is not there
@@ -58,6 +59,10 @@ class DatasetNotFound(UsageError, LookupError):
 
 class LandingNotFound(UsageError, LookupError):
     """No such landing folder or file."""
+
+
+class TableNotFound(UsageError, LookupError):
+    """No such table in a database that is a source."""
 
 
 class LakeError(UsageError, OSError):

@@ -77,7 +77,8 @@ def documents(
     | refuse | nothing is written: DataError with the paths and the first rows |
 
     Raises MissingColumns, DuplicateKeys for a key that does not identify a row, UsageError for an unknown table, and
-    SchemaMismatch for documents without any field; what was refused of them is in the quarantine then.
+    SchemaMismatch for documents without any field, and where all are refused; the refused ones are in the quarantine
+    then, and the rows, tables and structure of earlier loads stay.
     """
     options = options or xml.Options()
     into = into or column
@@ -104,10 +105,13 @@ def documents(
     # Two passes, neither of which holds more than a few batches: what is refused is known before anything is written.
     noted = reader.noted(rows)
     refused = refused_of(noted)
-    counts = counts_of(noted, target, rows.count())
+    counts, accepted = counts_of(noted, target, rows.count())
     if not schema.arrow_type.num_fields:
         quarantine.keep(lake, target, refused)
         raise _without_fields(target, column, counts)
+    if counts.refused and not accepted:
+        quarantine.keep(lake, target, refused)
+        raise _all_refused(target, column, counts)
     # The structure first: readers may have seen the new one when the write is cut off.
     with structures.remembered(lake, target, schema), quarantine.kept(lake, target, refused):
         lake.write(target, reader.good(rows), schema="replace")
@@ -168,4 +172,12 @@ def _without_fields(target: str, column: str, counts: Counts) -> SchemaMismatch:
         f"{target}: the documents in {column} have no fields to make a column of: {counts.rows_in} rows, of which "
         f"{counts.refused} refused{kept}. No rows were written. Have the delivery mended, or declare the fields that "
         f"documents will have (declare: 'id int, …')."
+    )
+
+
+def _all_refused(target: str, column: str, counts: Counts) -> SchemaMismatch:
+    return SchemaMismatch(
+        f"{target}: all {counts.refused} documents in {column} are refused, and kept in "
+        f"{quarantine.dataset_of(target)} with reasons and bytes. Expected one at least that can be read; the rows of "
+        f"earlier loads stay as they were. Have the delivery mended, and load it again."
     )

@@ -324,6 +324,11 @@ class Lake:
         if partition_by and list(partition_by) != found:
             raise UsageError(f"{name} is partitioned by {found or 'nothing'}, found partition_by={list(partition_by)}")
         require_columns(frame, found, name)
+        if found and len(found) == len(frame.schema.names):
+            raise UsageError(
+                f"{name}: found partition_by={found}, which are all of its columns; expected one more at least, "
+                f"since files hold what is beside these. Leave out partition_by."
+            )
         texts = [column for column in found if pa.types.is_string(frame.schema.field(column).type)]
         empty = " or ".join(f"{quoted(column)} = ''" for column in texts)
         if empty and self.engine.sql(f"select 1 as one from rows where {empty}", {"rows": frame}).head(1).count():

@@ -24,6 +24,15 @@ class LandingFile:
     name: str
 
 
+def is_database(source: str) -> bool:
+    """Whether a source is the URL of a database, not files.
+
+    >>> is_database("postgresql://db.example/shop"), is_database("data/landing/*.csv")
+    (True, False)
+    """
+    return "://" in source
+
+
 def find(source: str, project: Path | None = None) -> list[LandingFile]:
     """The files of a path or glob, by name; a folder stands for all files below it.
 

@@ -131,7 +131,7 @@ _steps = sa.Table(
     "thresher_steps",
     _metadata,
     sa.Column("run_id", sa.ForeignKey("thresher_runs.id"), primary_key=True),
-    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(200), primary_key=True),
     sa.Column("notebook", sa.Text, nullable=False),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("started_at", Utc, nullable=False),

@@ -1,17 +1,17 @@
 """A pipeline: steps in the order that their reads and writes ask for, checked before anything runs."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 from thresher import environments, landing, overrides
 from thresher.datasets import parse_name
-from thresher.errors import ParameterError, PipelineError, UsageError
+from thresher.errors import LandingNotFound, ParameterError, PipelineError, UsageError
+from thresher.many_tables import base_of, expand
 from thresher.notices.recipients import Recipient, read_recipients
 from thresher.parameters.arguments import LAKE_PARAMETER as LAKE_PARAMETER
 from thresher.parameters.arguments import StepArguments, arguments_of, open_secrets
@@ -47,6 +47,7 @@ class Step:
     code_cells: int
     landing: tuple[str, ...] = ()  # paths and globs of landing files
     settings: Settings = Settings()
+    batch: int | None = None  # how many items of its `foreach` share an executed notebook
     volatile: frozenset[str] = frozenset()  # arguments that are others in each run
     secrets: tuple[str, ...] = ()  # names of those that it is handed
 
@@ -136,10 +137,21 @@ def load(
     given = {name: each.value for name, each in said.items()} | dict(params or {})
     places = {name: each.place for name, each in said.items() if name not in (params or {})}
     values = params_of(text, given, uses(text, contracts), run, problems, places)
-    arguments = {step.name: arguments_of(step, contracts[step.name], values, problems) for step in text.steps}
-    opened = open_secrets([(step, arguments[step.name]) for step in text.steps], values, problems)
-    steps = [_step(step, contracts[step.name], arguments[step.name], values, project, problems) for step in text.steps]
-    ordered = _ordered(steps, {step.name: step for step in text.steps}, exists, problems)
+    expanded: list[tuple[StepText, Params]] = []
+    contracts_of: dict[str, Contract | None] = {}
+    for each in text.steps:
+        found = expand(each, values, project, problems)
+        expanded += found
+        contracts_of |= {step.name: contracts[each.name] for step, _ in found}
+        if not found:
+            problems.raise_any()  # or all that reads what they write would be told, too
+    arguments = {step.name: arguments_of(step, contracts_of[step.name], own, problems) for step, own in expanded}
+    opened = open_secrets([(step, arguments[step.name]) for step, _ in expanded], values, problems)
+    steps = [
+        _step(step, contracts_of[step.name], arguments[step.name], own, project, problems) for step, own in expanded
+    ]
+    _check_landing(expanded, arguments, contracts_of, project, problems)
+    ordered = _ordered(steps, {step.name: step for step, _ in expanded}, exists, problems)
     schedule = read_schedule(text.schedule, text.schedule_line, problems)
     notify = overrides.recipients(read_recipients(text.notify, problems))
     problems.raise_any()
@@ -189,10 +201,9 @@ def _step(
 ) -> Step:
     arguments = given.values
     if contract:
-        _check_landing(text, given, contract, project, problems)
         _check_files(text, arguments, project, problems)
     takes_lake = bool(contract and LAKE_PARAMETER in contract.parameters)
-    datasets = {role: tuple(dict.fromkeys(_datasets(role, text, arguments, problems))) for role in ("reads", "writes")}
+    datasets = {role: tuple(dict.fromkeys(_datasets(role, text, given, problems))) for role in ("reads", "writes")}
     return Step(
         name=text.name,
         notebook=text.notebook or "",
@@ -207,6 +218,7 @@ def _step(
         code_cells=contract.code_cells + bool(arguments or takes_lake) if contract else 0,
         landing=tuple(pattern for _, pattern in _landing(arguments, contract)) if contract else (),
         settings=text.settings,
+        batch=text.batch,
         volatile=given.volatile,
         secrets=given.secrets,
     )
@@ -236,10 +248,29 @@ def _contract(text: StepText, project: Path, problems: Problems) -> Contract | N
     return problems.catch(text.notebook_line, "notebook", read_contract, path)
 
 
-def _check_landing(text: StepText, given: StepArguments, contract: Contract, project: Path, problems: Problems) -> None:
-    for name, pattern in _landing(given.values, contract):
-        line = text.arguments[name].line if name in given.values else text.line
-        problems.catch(line, given.labels.get(name, name), partial(landing.find, project=project), pattern)
+def _check_landing(
+    steps: Sequence[tuple[StepText, Params]],
+    arguments: Mapping[str, StepArguments],
+    contracts: Mapping[str, Contract | None],
+    project: Path,
+    problems: Problems,
+) -> None:
+    """Files must have arrived for each step; of the items of a step, for one of them, and the others fail alone."""
+    missing: dict[str, list[tuple[int, str, UsageError]]] = {}
+    arrived = set()
+    for text, _ in steps:
+        given, contract = arguments[text.name], contracts[text.name]
+        for name, pattern in _landing(given.values, contract) if contract else ():
+            try:
+                landing.find(pattern, project)
+                arrived.add(base_of(text.name))
+            except LandingNotFound as error:
+                line = text.arguments[name].line if name in given.values else text.line
+                missing.setdefault(text.name, []).append((line, given.labels.get(name, name), error))
+    for step, found in missing.items():
+        if base_of(step) == step or base_of(step) not in arrived:
+            for line, label, reason in found:
+                problems.add(line, f"{label}: {reason}", type(reason))
 
 
 def _landing(arguments: Mapping[str, Any], contract: Contract) -> Iterator[tuple[str, str]]:
@@ -247,7 +278,8 @@ def _landing(arguments: Mapping[str, Any], contract: Contract) -> Iterator[tuple
     for name, parameter in contract.parameters.items():
         value = arguments.get(name, parameter.default)
         if parameter.is_landing and parameter.accepts(value):
-            yield from ((name, pattern) for pattern in ([value] if isinstance(value, str) else value or ()))
+            patterns = [value] if isinstance(value, str) else value or ()
+            yield from ((name, pattern) for pattern in patterns if not landing.is_database(pattern))
 
 
 def _check_files(text: StepText, arguments: Mapping[str, Any], project: Path, problems: Problems) -> None:
@@ -257,14 +289,14 @@ def _check_files(text: StepText, arguments: Mapping[str, Any], project: Path, pr
                 problems.add(text.arguments[name].line, f"{name}: file {value} is not there", ParameterError)
 
 
-def _datasets(role: str, text: StepText, arguments: Mapping[str, Any], problems: Problems) -> Iterator[str]:
+def _datasets(role: str, text: StepText, given: StepArguments, problems: Problems) -> Iterator[str]:
     for name, argument in text.arguments.items():
         if argument.role != role:
             continue
-        value = arguments[name]
+        value = given.values[name]
         named = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
         for dataset in named:
-            if problems.catch(argument.line, name, parse_name, dataset):
+            if problems.catch(argument.line, given.labels[name], parse_name, dataset):
                 yield dataset
 
 

@@ -23,7 +23,10 @@ Result = TypeVar("Result")
 _PIPELINE = {"name": str, "description": str, "params": dict, "schedule": dict, "notify": list, "keep_runs": int}
 _PIPELINE |= {"defaults": dict, "steps": dict}
 _STEP = {"notebook": str, "with": dict, "reads": dict, "writes": dict, "engine": str, "report": bool}
+_STEP |= {"foreach": object, "batch": int}
 _STEP |= step_settings.KEYS
+_FOREACH = {"file": str, "tables": str, "where": dict}
+_MOST_IN_BATCH = 100  # of which the executed notebook is one file
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list"}
 _WORDS |= {dict: "a mapping", type(None): "nothing"}
 
@@ -66,6 +69,17 @@ class Argument:
 
 
 @dataclass(frozen=True)
+class Foreach:
+    """What a step is repeated for: `items`, each with its line, or those of a file; all of it as it stands."""
+
+    line: int
+    items: tuple[tuple[Mapping[str, Any], int], ...] | None = None
+    file: str | None = None
+    tables: str | None = None
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class StepText:
     """One step as it stands in the file."""
 
@@ -77,6 +91,8 @@ class StepText:
     engine: tuple[str, int] | None
     report: bool
     settings: Settings = Settings()
+    foreach: Foreach | None = None
+    batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -241,7 +257,44 @@ def _step(steps: CommentedMap, name: Any, defaults: Settings, problems: Problems
         engine=(str(fields["engine"]), line_of(node, "engine")) if "engine" in fields else None,
         report=bool(fields.get("report", False)),
         settings=_settings(fields, node, defaults, problems) if fields else defaults,
+        foreach=_foreach(node, problems) if "foreach" in fields else None,
+        batch=_batch(fields, node, problems),
     )
+
+
+def _foreach(node: CommentedMap, problems: Problems) -> Foreach | None:
+    line, value = line_of(node, "foreach"), node["foreach"]
+    if isinstance(value, str):
+        return Foreach(line, file=value)
+    if isinstance(value, CommentedMap):
+        fields = fields_of(value, _FOREACH, ("file",), problems, line)
+        where = {name: argument.value for name, argument in entries_of(fields.get("where"), "where", problems)}
+        return Foreach(line, file=fields.get("file", ""), tables=fields.get("tables"), where=where)
+    if not isinstance(value, list):
+        expected = "a list of mappings, or the file of a table configuration"
+        problems.add(line, f"foreach: found {word_for(_shown(value))}, expected {expected}")
+        return None
+    return Foreach(line, items=tuple(_items(value, problems)))
+
+
+def _items(node: Any, problems: Problems) -> Iterator[tuple[Mapping[str, Any], int]]:
+    for place, each in enumerate(node):
+        line = int(node.lc.item(place)[0]) + 1
+        if isinstance(each, CommentedMap):
+            yield {name: argument.value for name, argument in entries_of(each, "foreach", problems)}, line
+        else:
+            problems.add(line, f"foreach: found {word_for(_shown(each))}, expected a mapping such as {{table: orders}}")
+
+
+def _batch(fields: Mapping[str, Any], node: Any, problems: Problems) -> int | None:
+    found: int | None = fields.get("batch")
+    if found is not None and not 1 <= found <= _MOST_IN_BATCH:
+        problems.add(line_of(node, "batch"), f"batch: found {found}, expected 1 to {_MOST_IN_BATCH}")
+    if found is not None and "foreach" not in fields:
+        problems.add(line_of(node, "batch"), "batch: how many items of foreach share a notebook; there is no foreach")
+    if found is not None and fields.get("report"):
+        problems.add(line_of(node, "report"), "report: items of a batch share a notebook; take batch or report away")
+    return None if found is None else int(found)
 
 
 def notify_entries(node: Any, problems: Problems) -> Iterator[tuple[int, Mapping[str, Argument]]]:

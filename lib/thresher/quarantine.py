@@ -31,8 +31,8 @@ SCHEMA = pa.schema(
 def keep(lake: Lake, target: str, refused: Frame) -> int:
     """Make `refused` (columns of SCHEMA) the quarantine of `target`; return how many rows it holds.
 
-    In: one row per refused file, row or path of this load. Out: the same rows in the dataset `datasets.quarantine_of(target)`,
-    with the column `run`: the run that first refused them. What an earlier load refused and this one did not leaves
+    In: one row per refused file, row or path of this load. Out: the same rows in the dataset `dataset_of(target)`, with
+    the column `run`: the run that first refused them. What an earlier load refused and this one did not leaves
     the quarantine and stays in its history. No dataset is created for nothing.
     """
     name = dataset_of(target)

@@ -160,8 +160,11 @@ def _decided(asked: _Asked, last: Run | None, pipeline: Pipeline, ledger: Ledger
     continued = None
     if asked.resume or not asked.force:
         continued = continuing.continued(last, decisions, ledger, is_asked=asked.resume)
-    steps = [step.name for step in pipeline.steps] if asked.force else continued.forced if continued else ()
-    decisions.force(set(steps) - continuing.done(continued))
+    selected = {step.name for step in pipeline.steps} if asked.force else set()
+    # What `--force` was to run stays forced until it has run, also over runs that leave it out.
+    owed = set(last.forced) - continuing.done(last) if last else set()
+    known = {step.name for step in asked.pipeline.steps}
+    decisions.force((selected | owed) & known - continuing.done(continued))
     return decisions, continued
 
 
@@ -254,7 +257,7 @@ def _skip_all(publisher: Publisher, decisions: Decisions, progress: Progress) ->
     skipped = [(decisions.last[step.name], "nothing changed") for step in steps if step.name not in done]
     ledger.skip_steps(run_id, skipped)
     for step in ledger.run(run_id).steps:
-        progress.finished(step)
+        progress.kept(step)
     return {step.name: "skipped" for step in steps}
 
 

@@ -41,15 +41,25 @@ def known(lake: Lake, target: str) -> Known | None:
     file = file_of(lake, target)
     if not file.exists():
         return None
+    found = "no JSON object"
     try:
-        plain = json.loads(file.read_text("utf-8"))
-        rows = [{**row, "since": datetime.fromisoformat(row["since"])} for row in plain["history"]]
-        return Known(xml.Schema.from_json(plain["schema"]), pa.Table.from_pylist(rows, schema=HISTORY))
+        plain = dict(json.loads(file.read_text("utf-8")))
+        found = "no schema that can be read"
+        schema = xml.Schema.from_json(plain["schema"])
+        found = "no history that can be read"
+        return Known(schema, _history(plain["history"]))
     except (ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
         raise LakeError(
-            f"{target}: its known structure in {file} cannot be read: {error}. Restore the file, or delete it to learn "
-            f"the structure anew."
+            f"{target}: its known structure in {file} is damaged: found {found}, expected what a load has written. "
+            f"Restore the file, or delete it to learn the structure anew."
         ) from error
+
+
+def _history(rows: list[dict[str, Any]]) -> pa.Table:
+    if not isinstance(rows, list):
+        raise TypeError
+    dated = [{**row, "since": datetime.fromisoformat(row["since"])} for row in rows]
+    return pa.Table.from_pylist(dated, schema=HISTORY)
 
 
 def remember(lake: Lake, target: str, schema: xml.Schema) -> None:

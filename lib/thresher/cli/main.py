@@ -27,6 +27,7 @@ from thresher.cli.pipeline_help import PipelineCommand
 from thresher.cli.runs import headline, run_as_dict, runs
 from thresher.cli.schedule import backfill, schedule
 from thresher.cli.secrets import secrets
+from thresher.cli.validate import validate
 from thresher.cli.xml import xml
 from thresher.disk_space import full, is_full
 from thresher.errors import ThresherError, UsageError
@@ -125,6 +126,7 @@ def plan(pipeline: str, params: Sequence[tuple[str, str]], as_json: bool, **opti
     run: its result is out of date. skip: nothing changed. wait: that depends on what the steps before it bring.
     """
     from thresher import runner
+    from thresher.many_tables import base_of
 
     checked, decisions = runner.preview(pipeline, dict(params), **options)
     if as_json:
@@ -134,13 +136,16 @@ def plan(pipeline: str, params: Sequence[tuple[str, str]], as_json: bool, **opti
         return
     click.echo(f"{checked.name}: {checked.description}" if checked.description else checked.name)
     width = max(len(step.name) for step in checked.steps)
+    shown = ""
     for step, decision in zip(checked.steps, decisions, strict=True):
         marks = [f"engine {step.engine}"] if step.engine else []
         marks += ["report"] if step.is_report else []
         is_timed = decision.expected_s is not None and decision.action != "skip"
         expected = f", about {decision.expected_s:.1f} s" if is_timed else ""
         click.echo(f"{decision.action:4}  {step.name:{width}}  {decision.reason}{expected}")
-        click.echo(f"      {step.notebook}{''.join(f'  [{mark}]' for mark in marks)}")
+        if base_of(step.name) != shown:  # of many items, once
+            click.echo(f"      {step.notebook}{''.join(f'  [{mark}]' for mark in marks)}")
+        shown = base_of(step.name) if base_of(step.name) != step.name else ""
         for verb, datasets in (("reads", step.reads), ("writes", step.writes)):
             if datasets:
                 click.echo(f"      {verb} {', '.join(datasets)}")
@@ -252,6 +257,7 @@ def parity(pipeline: str, params: Sequence[tuple[str, str]], engine: str) -> Non
 main.add_command(runs)
 main.add_command(secrets)
 main.add_command(copy)
+main.add_command(validate)
 main.add_command(xml)
 main.add_command(kernels)
 check.add_command(notebooks)

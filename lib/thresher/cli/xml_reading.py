@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _LONGEST_SCHEMA = 64 * 1024 * 1024
 _SCHEMA_KEYS = {"format", "options", "seen"}
+_SCHEMA_START = b'{"declared": '
 _EXPECTED = "a schema that `thresher xml schema … --out FILE` wrote, or DDL such as 'id int, title string'"
 
 
@@ -135,12 +136,17 @@ def schema_of(file: str, documents: Documents) -> "Schema":
 
 
 def _holds_schema(path: Path) -> bool:
-    """Whether a file was written by `schema --out`: one line, and not that of a row with a document."""
+    """Whether a file was written by `schema --out`: one line, and not that of a row with a document.
+
+    One that is damaged or cut short counts: no documents can be read from it.
+    """
     with path.open("rb") as file:
         line = file.readline(_LONGEST_SCHEMA)
     try:
         return _SCHEMA_KEYS <= set(json.loads(line))
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, RecursionError):
+        return line.startswith(_SCHEMA_START)
+    except TypeError:
         return False
 
 
@@ -181,8 +187,12 @@ def _other_form(content: bytes) -> str:
         return "XML"
     try:
         plain = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return f"text that is no single JSON object ({error})" if text.startswith(("{", "[")) else ""
+    except json.JSONDecodeError as error:
+        if not text.startswith(("{", "[")):
+            return ""
+        return f"JSON that is damaged, cut short or followed by more (line {error.lineno}, column {error.colno})"
+    except RecursionError:
+        return "JSON that is nested too deeply"
     if not isinstance(plain, dict):
         return "a JSON array" if isinstance(plain, list) else "a single JSON value"
     return "" if plain.keys() >= _SCHEMA_KEYS else f"a JSON object with {', '.join([*plain][:5]) or 'nothing'}"

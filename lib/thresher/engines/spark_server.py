@@ -161,7 +161,7 @@ def _start(folder: Path, java: Path, spark: Path) -> None:
         shutil.rmtree(folder / left_by_a_killed_server, ignore_errors=True)
     (folder / "spark-defaults.conf").write_text("".join(f"{k} {v}\n" for k, v in conf.items()), encoding="utf-8")
     (folder / "log4j2.properties").write_text(LOG4J, encoding="utf-8")
-    foreign = ("SPARK_", "PYSPARK_", "PYTHON", "THRESHER_ENGINE", SECRET_VARIABLE)
+    foreign = ("SPARK_", "PYSPARK_", "PYTHON", "THRESHER_ENGINE", "THRESHER_KERNEL", SECRET_VARIABLE)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     environment |= {
         "JAVA_HOME": str(java.parent.parent),

@@ -193,6 +193,8 @@ def settings(folder: Path) -> dict[str, str]:
         # Spark's defaults are for a cluster: 200 and 50 tasks for each small shuffle and each table's log.
         "spark.sql.shuffle.partitions": cores,
         "spark.databricks.delta.snapshotPartitions": "1",
+        # Without it Spark compiles PySpark anew for each session that runs Python: half of what that Python costs.
+        "spark.python.daemon.module": "thresher.spark_daemon",
         # A notebook may rest for a day before its next query.
         "spark.connect.session.manager.defaultSessionTimeout": "24h",
         "spark.local.dir": str(folder / "local"),

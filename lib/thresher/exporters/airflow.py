@@ -63,7 +63,7 @@ with DAG(
 '''
 _STEP = """\
 steps[{name!r}] = Notebook(
-    task_id={name!r},
+    task_id={task!r},
     input_nb=PROJECT + {notebook!r},
     output_nb=RUNS + {executed!r},
     engine={engine!r},
@@ -107,6 +107,7 @@ def _lines(pipeline: Pipeline, lake: Path, engine: str) -> Iterator[str]:
     for step in pipeline.steps:
         yield _STEP.format(
             name=step.name,
+            task=_task_id(step.name),
             notebook=step.notebook,
             executed=f"/{step.name}.ipynb",
             engine=step.engine or engine,
@@ -115,6 +116,11 @@ def _lines(pipeline: Pipeline, lake: Path, engine: str) -> Iterator[str]:
     for step in pipeline.steps:
         for before in step.after:
             yield f"steps[{before!r}] >> steps[{step.name!r}]"
+
+
+def _task_id(step: str) -> str:
+    """The name of a step in the characters that Airflow takes: `ingest[orders]` is `ingest.orders`."""
+    return re.sub(r"[^\w.-]", "_", step.removesuffix("]").replace("[", "."), flags=re.ASCII)
 
 
 def _parameters(step: Step, lake: Path, known: dict[str, str]) -> dict[str, Any]:

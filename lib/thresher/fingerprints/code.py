@@ -4,11 +4,9 @@ What is installed otherwise is covered by the lock file. Names are followed as t
 `getattr` or a name made at run time is not seen, so a module of the project that imports by such names counts whole.
 """
 
-import ast
 import hashlib
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -20,28 +18,30 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from thresher import __version__
+from thresher.errors import ParameterError
 from thresher.files import replace
 from thresher.fingerprints import definitions, inputs
-from thresher.fingerprints.definitions import BODY, Definition, Module
+from thresher.fingerprints.cells import as_python
+from thresher.fingerprints.definitions import BODY, Definition, Module, is_script
+from thresher.fingerprints.python_files import PythonFiles
+from thresher.parameters.notebook import code_of
 from thresher.project import LIBRARY, resolve
 
-_MAGIC = re.compile(r"^([ \t]*)[%!?].*$", re.M)
-_IMPORT = re.compile(
-    r"^[ \t]*((?:import|from)[ \t]+[\w.]+(?:[ \t]+import[ \t]+[\w, ]+|[ \t]+as[ \t]+\w+)?)[ \t]*$", re.M
-)
 _PACKAGE = Path(__file__).parent.parent
-_FORM = 3  # of what is remembered
+_FORM = 4  # of what is remembered
 _DEPTH = 20  # of names that stand for names
 _MOST = 1000  # notebooks, or modules, that are remembered
-_Node = tuple[str, str]  # a module's name and the name of a definition in it
+_Node = tuple[str, str]  # a module's name, or a script's path, and the name of a definition in it
 
 
 class Code:
     """The Python modules of a project, read when they are needed and remembered between processes."""
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, beside: Sequence[Path] = ()) -> None:
         self.project = project
-        self._places = list(dict.fromkeys(_places(project)))
+        self._places = list(dict.fromkeys([*_places(project), *beside]))
+        self._python = PythonFiles(project)
+        self._others: dict[tuple[Path, ...], Code] = {}
         self._answers = _Remembered("answers")
         self._read = _Remembered("modules")
         self._files: dict[str, Path | None] = {}
@@ -55,24 +55,43 @@ class Code:
         known = self._answers.get(key)
         if known and all(self._stamp(path) == stamp for path, stamp in known["looked_at"].items()):
             return dict(known["used"])
-        cells = _one_module(sources)
-        nodes = self._reached(cells)
-        used = self._hashes(nodes)
-        files = {str(self._file(name)) for name, _ in nodes if self._file(name)}
-        for name in self._named_files(cells, nodes):
-            path = resolve(name, self.project)
-            files.add(str(path))
-            if state := inputs.text(path):
-                used[name] = state
-        # A module that is new in a folder may stand before one that was found elsewhere.
-        looked_at = sorted(files | {str(place) for place in self._places if place.is_dir()})
-        self._answers.put(key, {"used": used, "looked_at": {path: self._stamp(path) for path in looked_at}})
+        cells = definitions.read(as_python(sources))
+        used, looked_at = self._beside(cells.paths)._found(cells)
+        if looked_at:
+            self._answers.put(key, {"used": used, "looked_at": looked_at})
         return used
 
     def save(self) -> None:
         """Remember what was found for the next process."""
         self._answers.save()
         self._read.save()
+
+    def _beside(self, paths: Sequence[str]) -> "Code":
+        """The same code for a notebook that looks for modules in other folders, too."""
+        folders = tuple(dict.fromkeys(Path(os.path.abspath(resolve(path, self.project))) for path in paths if path))
+        folders = tuple(each for each in folders if each.is_dir() and each not in self._places)
+        if not folders:
+            return self
+        if folders not in self._others:
+            other = self._others[folders] = Code(self.project, folders)
+            other._read, other._stamps = self._read, self._stamps
+        return self._others[folders]
+
+    def _found(self, cells: Module) -> tuple[dict[str, str], dict[str, list[int]]]:
+        """What cells use, and the files and folders on which that depends; none where it may depend on any."""
+        nodes = self._reached(cells)
+        used = self._hashes(nodes)
+        files = {str(self._file(name)) for name, _ in nodes if self._file(name)}
+        for name in self._named_files(cells, nodes):
+            if is_script(name):
+                continue
+            path = resolve(name, self.project)
+            files.add(str(path))
+            if state := inputs.text(path):
+                used[name] = state
+        # A module that is new in a folder may stand before one that was found elsewhere.
+        looked_at = sorted(files | {str(place) for place in self._places if place.is_dir()})
+        return used, {} if self._python.were_asked else {path: self._stamp(path) for path in looked_at}
 
     def _stamp(self, path: str) -> list[int]:
         if path not in self._stamps:
@@ -89,6 +108,11 @@ class Code:
         todo += (node for name in module.stars for node in self._whole(name))
         for definition in module.definitions.values():
             todo += (node for use in definition.uses for node in self._resolved(use, module))
+            todo += self._scripts(definition.files)
+        if module.changes_path:
+            todo += self._elsewhere(module)
+        if module.is_dynamic:
+            todo += self._all()
         found: set[_Node] = set()
         while todo:
             node = todo.pop()
@@ -120,6 +144,8 @@ class Code:
     def _shown(self, file: Path) -> str:
         if file.is_relative_to(self.project) and ".venv" not in file.parts:
             return file.relative_to(self.project).as_posix()
+        if not file.is_relative_to(_PACKAGE):
+            return str(file)
         return f"thresher/{file.relative_to(_PACKAGE).as_posix()}"
 
     def _next(self, node: _Node) -> Iterator[_Node]:
@@ -134,11 +160,45 @@ class Code:
             yield from ((imported, BODY) for imported in module.imports)
             for star in module.stars:
                 yield from self._whole(star)
-            if module.is_dynamic and name != "thresher":  # which names for type checkers what it imports by name
-                for each in (name, *self._siblings(name)):
-                    yield from self._whole(each)
-        for use in module.definitions.get(definition, Definition("")).uses:
+            if name != "thresher":  # which names for type checkers what it imports by name
+                yield from self._unnamed(name, module)
+        found = module.definitions.get(definition, Definition(""))
+        for use in found.uses:
             yield from self._resolved(use, module, name)
+        if name.partition(".")[0] != "thresher":
+            yield from self._scripts(found.files)
+
+    def _unnamed(self, name: str, module: Module) -> Iterator[_Node]:
+        """What a module of the project may lead to by names that do not stand in it."""
+        is_own = name.partition(".")[0] != "thresher"
+        if is_own and (module.changes_path or (module.is_dynamic and "." not in name)):
+            yield from self._all()
+        elif module.is_dynamic:
+            for each in (name, *self._siblings(name)):
+                yield from self._whole(each)
+        if os.path.isabs(name):  # a script finds what lies beside it
+            yield from self._elsewhere(module)
+
+    def _all(self) -> Iterator[_Node]:
+        """All code of the project."""
+        for path in self._python.all:
+            yield from self._whole(str(path))
+
+    def _scripts(self, files: Iterable[str]) -> Iterator[_Node]:
+        """The code that is named by its path, or by the end of its path."""
+        for name in filter(is_script, files):
+            path = resolve(name, self.project)
+            for each in [path] if path.is_file() else self._python.named(name):
+                yield from self._whole(str(each))
+
+    def _elsewhere(self, module: Module) -> Iterator[_Node]:
+        """The modules that a notebook or script imports, wherever else in the project they may be found."""
+        for name in dict.fromkeys(each.partition(".")[0] for each in module.imports):
+            file = self._file(name)
+            own = file.parent if file and file.name == "__init__.py" else file
+            for path in self._python.of_module(name) if name not in sys.stdlib_module_names else ():
+                if not own or not path.is_relative_to(own):
+                    yield from self._whole(str(path))
 
     def _resolved(self, use: str, module: Module, name: str = "") -> Iterator[_Node]:
         """What a dotted name may stand for in a module."""
@@ -214,8 +274,11 @@ class Code:
         if known and known["stamp"] == stamp:
             return _module_of(known["module"])
         try:
-            module = definitions.read(file.read_text("utf-8"), package)
-        except (SyntaxError, UnicodeDecodeError):  # it cannot be run as it is; any change of it counts
+            is_notebook = file.suffix == ".ipynb"
+            text = as_python(code_of(file)) if is_notebook else file.read_text("utf-8")
+            is_own = self._is_there if package.partition(".")[0] != "thresher" else None
+            module = definitions.read(text, package, is_own)
+        except (SyntaxError, UnicodeDecodeError, ParameterError):  # it cannot be run as it is; any change of it counts
             module = Module(definitions={BODY: Definition(hashlib.sha256(file.read_bytes()).hexdigest())})
         self._read.put(str(file), {"stamp": stamp, "module": asdict(module)})
         return module
@@ -232,6 +295,8 @@ class Code:
         return self._files[name]
 
     def _find(self, name: str) -> Path | None:
+        if os.path.isabs(name):
+            return Path(name) if os.path.isfile(name) else None
         first, *rest = name.split(".")
         if not name or not all(part.isidentifier() for part in (first, *rest)):
             return None
@@ -292,19 +357,6 @@ def _module_of(known: dict[str, object]) -> Module:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12]
-
-
-def _one_module(sources: Sequence[str]) -> Module:
-    """The cells of a notebook, which share their names, as one module; of what is no Python, the imports alone."""
-    good = []
-    for source in sources:
-        plain = _MAGIC.sub(r"\1pass", source)
-        try:
-            ast.parse(plain)
-            good.append(plain)
-        except SyntaxError:
-            good += (match[1] for match in _IMPORT.finditer(source))
-    return definitions.read("\n".join(good))
 
 
 def _parents(name: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ Comments, docstrings and layout do not count: a definition whose code is the sam
 
 import ast
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from thresher.fingerprints.inputs import is_read_only
@@ -23,6 +23,8 @@ _QUIET_BASES = frozenset(
     {"ABC", "Enum", "Generic", "IntEnum", "NamedTuple", "Protocol", "StrEnum", "TypedDict", "object"}
 )
 _DYNAMIC = frozenset({"__import__", "eval", "exec", "import_module", "run_module", "run_path"})
+_OF_FRAMES = frozenset({"eval", "exec"})  # methods of data frames and connections have these names, too
+_PATHS = ("sys.path", "site.addsitedir", "os.chdir")
 
 
 @dataclass
@@ -40,7 +42,8 @@ class Module:
 
     `names` maps a name that was imported to what it may stand for: `module` or `module:attribute`. `imports` are the
     modules that are run when this one is, `stars` those of which it takes all names. `is_dynamic` tells that it
-    imports by names that only a run would know.
+    imports by names that only a run would know, `changes_path` that it has modules looked for elsewhere: in `paths`, as
+    far as they stand there.
     """
 
     definitions: dict[str, Definition] = field(default_factory=dict)
@@ -48,24 +51,80 @@ class Module:
     imports: list[str] = field(default_factory=list)
     stars: list[str] = field(default_factory=list)
     is_dynamic: bool = False
+    changes_path: bool = False
+    paths: list[str] = field(default_factory=list)
 
 
-def read(source: str, package: str = "") -> Module:
+class Quiet:
+    """What a module has defined so far that does nothing but define what stands below it: base classes, decorators."""
+
+    def __init__(self) -> None:
+        self.classes: set[str] = set()
+        self._decorators: set[str] = set()
+        self._factories: set[str] = set()
+
+    def note(self, statement: ast.stmt, names: Sequence[str], module: Module) -> None:
+        """A definition that has no effect; what had its name before counts no more."""
+        for known in (self.classes, self._decorators, self._factories):
+            known.difference_update(names)
+        if isinstance(statement, ast.ClassDef):
+            if not any(_defined(each) == ["__init_subclass__"] for each in statement.body):
+                self.classes.add(statement.name)
+        elif isinstance(statement, ast.FunctionDef) and not statement.decorator_list:
+            inner = _only_wraps(statement, module)
+            if inner:
+                self._decorators.add(statement.name)
+            if inner and all(_only_wraps(each, module) for each in inner):
+                self._factories.add(statement.name)
+
+    def wraps(self, decorator: ast.expr) -> bool:
+        """Whether a decorator is one that gives back a function around the one below it, and does nothing else."""
+        if isinstance(decorator, ast.Call):
+            is_plain = not any(isinstance(each, ast.Call) for each in ast.walk(decorator) if each is not decorator)
+            return is_plain and isinstance(decorator.func, ast.Name) and decorator.func.id in self._factories
+        return isinstance(decorator, ast.Name) and decorator.id in self._decorators
+
+
+def _only_wraps(function: ast.FunctionDef, module: Module) -> list[ast.FunctionDef]:
+    """The functions that a function defines, where it does nothing but define them and return one; else none."""
+    found: list[ast.FunctionDef] = []
+    for statement in function.body:
+        match statement:
+            case ast.Expr(value=ast.Constant()):
+                continue
+            case ast.FunctionDef(decorator_list=decorators, args=arguments) if all(
+                _is_quiet(each, module) for each in decorators
+            ) and not any(isinstance(each, ast.Call) for each in ast.walk(arguments)):
+                found.append(statement)
+            case ast.Return(value=ast.Name(id=name)) if name in {each.name for each in found}:
+                continue
+            case _:
+                return []
+    return found
+
+
+def read(source: str, package: str = "", is_own: Callable[[str], bool] | None = None) -> Module:
     """The definitions of a module's source. `package` is what relative imports begin at. Raises SyntaxError.
+
+    `is_own` tells of a module's first name whether the project has it: what is called of it to make a constant may do
+    more than that. Without it, no call does.
 
     >>> module = read("import math as m\\ndef area(r):\\n    return m.pi * square(r)\\ndef square(x): return x * x")
     >>> module.definitions["area"].uses, module.names
     (['m.pi', 'square', 'r'], {'m': ['math']})
     """
     tree = ast.parse(source)
-    module = Module()
+    module, quiet = Module(), Quiet()
     body: list[ast.stmt] = []
     for statement in _statements(tree.body, module, package):
         names = _defined(statement)
+        has_effect = _has_effect(statement, module, quiet) or _calls_own(statement, module, is_own)
         for name in names:
             _add(module, name, [statement], package)
-        if not names or _has_effect(statement, module):
+        if not names or has_effect:
             body.append(statement)
+        else:
+            quiet.note(statement, names, module)
     _add(module, BODY, body, package)
     return module
 
@@ -83,7 +142,20 @@ def _statements(body: Sequence[ast.stmt], module: Module, package: str) -> Itera
             continue
         for each in _below(statement):
             _note_import(each, module, package)
+        yield from _taken_out(statement)
         yield statement
+
+
+def _taken_out(statement: ast.stmt) -> Iterator[ast.stmt]:
+    """The functions and classes in the branches of `if` and `try`, which keep a mark in their place."""
+    blocks = [getattr(statement, name, []) for name in ("body", "orelse", "finalbody")]
+    blocks += [handler.body for handler in getattr(statement, "handlers", [])]
+    for block in blocks if isinstance(statement, ast.If | ast.Try) else ():
+        for place, each in enumerate(block):
+            yield from _taken_out(each)
+            if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                block[place] = ast.Expr(ast.Constant(f"def {each.name}"))
+                yield each
 
 
 def _below(statement: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -116,11 +188,12 @@ def _add(module: Module, name: str, statements: Sequence[ast.stmt], package: str
         _drop_docstrings(nodes)
         code.update(ast.dump(statement).encode("utf-8", "backslashreplace"))
         local: dict[str, str] = {}
+        _note_paths(nodes, module)
         for node in nodes:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 local |= _imported(node, package)
             module.is_dynamic |= _is_dynamic(node)
-            if isinstance(node, ast.Constant) and is_read_only(node.value):
+            if isinstance(node, ast.Constant) and (is_read_only(node.value) or is_script(node.value)):
                 files[str(node.value)] = None
             if isinstance(node, ast.Call) and _last_name(node) in _DYNAMIC and _is_constant_call(node):
                 uses[f"={node.args[0].value}"] = None  # type: ignore[attr-defined]
@@ -160,22 +233,53 @@ def _bound(target: ast.expr) -> list[str]:
     return []
 
 
-def _has_effect(statement: ast.stmt, module: Module) -> bool:
+def _has_effect(statement: ast.stmt, module: Module, quiet: Quiet) -> bool:
     """Whether a definition may do more, when the module is imported, than define its name."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-        return any(not _is_quiet(each, module) for each in statement.decorator_list)
+        return any(not _is_quiet(each, module, quiet) for each in statement.decorator_list)
     if isinstance(statement, ast.ClassDef):
-        bases = [_last_name(base.value if isinstance(base, ast.Subscript) else base) for base in statement.bases]
-        plain = all(name in _QUIET_BASES or name.endswith(("Error", "Exception", "Warning")) for name in bases)
-        return not plain or bool(statement.keywords) or any(not _is_quiet(x, module) for x in statement.decorator_list)
+        bases = [base.value if isinstance(base, ast.Subscript) else base for base in statement.bases]
+        plain = all(_is_plain_base(base, module, quiet) for base in bases)
+        inner = [each for method in statement.body for each in getattr(method, "decorator_list", ())]
+        decorators = [*statement.decorator_list, *inner]
+        return not plain or bool(statement.keywords) or any(not _is_quiet(each, module, quiet) for each in decorators)
     if isinstance(statement, ast.Assign):
         return any(isinstance(node, ast.Subscript | ast.Attribute) for node in statement.targets)
     return False
 
 
-def _is_quiet(decorator: ast.expr, module: Module) -> bool:
-    """Whether a decorator is one of Python's own, or Thresher's, that only changes what stands below it."""
+def _is_plain_base(base: ast.expr, module: Module, quiet: Quiet) -> bool:
+    """Whether a class below this one is defined, and nothing else happens."""
+    name = _last_name(base)
+    if name in module.definitions:
+        return isinstance(base, ast.Name) and name in quiet.classes
+    return name in _QUIET_BASES or name.endswith(("Error", "Exception", "Warning"))
+
+
+def _calls_own(statement: ast.stmt, module: Module, is_own: Callable[[str], bool] | None) -> bool:
+    """Whether the value of a constant, or a class's attribute, is made by the project's own code, or hands some out."""
+    if is_own is None:
+        return False
+    values: list[ast.AST] = [statement]
+    if isinstance(statement, ast.ClassDef):
+        values = [each for each in statement.body if not isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
+    elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        values = [*statement.args.defaults, *filter(None, statement.args.kw_defaults)]
+    calls = [each for value in values for each in ast.walk(value) if isinstance(each, ast.Call)]
+    names = {name.partition(".")[0] for call in calls for name in _dotted_names(list(ast.walk(call)))}
+    return any(_is_of_project(name, module, is_own) for name in names)
+
+
+def _is_of_project(name: str, module: Module, is_own: Callable[[str], bool]) -> bool:
+    targets = module.names.get(name, ())
+    return name in module.definitions or any(is_own(target.partition(":")[0].partition(".")[0]) for target in targets)
+
+
+def _is_quiet(decorator: ast.expr, module: Module, quiet: Quiet | None = None) -> bool:
+    """Whether a decorator only changes what stands below it: one of Python's own, or one that is seen to wrap."""
     name = _last_name(decorator)
+    if quiet and quiet.wraps(decorator):
+        return True
     if name in ("getter", "setter", "deleter"):
         return True
     first = next(_dotted_names(list(ast.walk(decorator))), "").partition(".")[0]
@@ -229,8 +333,32 @@ def _origin(node: ast.ImportFrom, package: str) -> str:
     return ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
 
 
+def _note_paths(nodes: Sequence[ast.AST], module: Module) -> None:
+    """Note whether modules are looked for elsewhere from here on, and where."""
+    names = list(_dotted_names(nodes))
+    known = [target.replace(":", ".") for name in names for target in module.names.get(name.partition(".")[0], ())]
+    if any(name.startswith(_PATHS) for name in (*names, *known)):
+        module.changes_path = True
+        texts = (each.value for each in nodes if isinstance(each, ast.Constant))
+        module.paths += [text for text in texts if isinstance(text, str) and "\n" not in text]
+
+
+def is_script(value: object) -> bool:
+    """Whether a value is the path of Python code: a script, or a notebook.
+
+    >>> is_script("tools/clean.py"), is_script("x = 1  # see clean.py"), is_script(7)
+    (True, False, False)
+    """
+    return isinstance(value, str) and value.endswith((".py", ".ipynb")) and not set(value) & set(" \n")
+
+
 def _is_dynamic(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and _last_name(node) in _DYNAMIC and not _is_constant_call(node)
+    if not isinstance(node, ast.Call) or _last_name(node) not in _DYNAMIC or _is_constant_call(node):
+        return False
+    if isinstance(node.func, ast.Attribute) and node.func.attr in _OF_FRAMES:
+        return False
+    # A script that is named here is followed: exec(open("clean.py").read())
+    return not any(isinstance(each, ast.Constant) and is_script(each.value) for each in ast.walk(node))
 
 
 def _is_constant_call(node: ast.Call) -> bool:

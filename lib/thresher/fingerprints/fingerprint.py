@@ -2,21 +2,21 @@
 
 import json
 import platform
-import re
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 from thresher import datasets, environments
 from thresher.fingerprints import inputs
 from thresher.fingerprints.code import Code
+from thresher.landing import is_database
 from thresher.parameters.notebook import code_of
 from thresher.pipeline import Pipeline, Step
 from thresher.project import resolve
 
 _DATASET, _LANDING, _PARAMETER, _FILE = "dataset ", "landing ", "parameter ", "file "
+_DATABASE = "database "
 _NOTEBOOK, _ENGINE, _PYTHON = "the code of ", "the engine", "Python"
-
-_RUN = re.compile(r"^[ \t]*%run[ \t]+(?:-\w[ \t]+)*([^\s'\"]+)", re.M)
 
 Fingerprint = Mapping[str, str]
 
@@ -32,13 +32,13 @@ def of_step(step: Step, pipeline: Pipeline, lake: Path, engine: str, code: Code)
         if name not in step.volatile:
             parts[f"{_PARAMETER}{name}"] = inputs.content(json.dumps(value, sort_keys=True, default=str))
         for text in inputs.texts(value):
+            if is_database(text):
+                parts[f"{_DATABASE}{name}"] = secrets.token_hex(8)  # nobody knows what it holds now
             if inputs.is_read_only(text):
                 parts[f"{_FILE}{text}"] = inputs.text(resolve(text.strip(), pipeline.project))
     environment = environments.current()
     for name, value in (environment.variables if environment else {}).items():
         parts[f"variable {name}"] = inputs.content(value)
-    for file in dict.fromkeys(match[1] for cell in cells for match in _RUN.finditer(cell)):
-        parts[f"{_FILE}{file}"] = inputs.text(resolve(file, pipeline.project))
     for source in step.landing:
         parts[f"{_LANDING}{source}"] = inputs.landed(source, pipeline.project)
     return parts | {f"{_DATASET}{name}": datasets.state(lake, name) for name in step.reads}
@@ -93,6 +93,8 @@ def _described(part: str, before: str | None, now: str | None) -> str:
         versions = [datasets.version(state or "") for state in (now, before)]
         name = part.removeprefix(_DATASET)
         return f"{name} was made anew" if len(set(versions)) == 1 else f"{name} is {versions[0]}, was {versions[1]}"
+    if part.startswith(_DATABASE):
+        return f"the database in {part.removeprefix(_DATABASE)} is read anew"
     if part.startswith(_LANDING):
         counts = [(state or "0 files").partition(":")[0] for state in (before, now)]
         return f"{shown} changed ({counts[1]}{'' if counts[0] == counts[1] else f', before {counts[0]}'})"

@@ -5,6 +5,5 @@
 """
 
 from thresher.ingest.applying import MODES as MODES
-from thresher.ingest.formats import NAMES as FORMATS
 from thresher.ingest.loading import Loaded as Loaded
 from thresher.ingest.loading import files as files

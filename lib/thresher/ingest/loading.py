@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from thresher.ingest.columns import Survey
 from thresher.ingest.file_ledger import Batch, FileLedger, FileState
 from thresher.lake import Lake
 from thresher.landing import LandingFile
+from thresher.types import quoted
 
 _LOCK_WAIT_S = 600
 
@@ -61,19 +63,46 @@ def files(
     """
     if mode not in MODES:
         raise UsageError(f"{target}: mode {mode!r} is unknown; expected one of {', '.join(MODES)}")
+    options = dict(options or {})
+    partition_by = tuple(options.pop("partition_by", ()))
     with _alone(lake, target):
         ledger = FileLedger(lake.path)
         recovered = _recover(lake, ledger, target)
-        found = _find(lake, source, target, mode)
-        arrived = arrivals.arrived(found, [] if mode == "overwrite" else ledger.files(target), target)
-        ledger.finish(target, None, [*arrived.duplicate, *arrived.changed, *arrived.touched])
-        if not arrived.new:
-            return _nothing_new(lake, target, arrived, recovered)
-        options = dict(options or {})
-        partition_by = options.pop("partition_by", ())
-        chosen = formats.open_format(format, [file for file, _ in arrived.new], columns, options, target)
-        job = _Job(lake, ledger, target, mode, chosen, tuple(key), tuple(order_by), on_drift, tuple(partition_by))
-        return job.run(arrived)
+        if landing.is_database(source):
+            arrived, chosen = _of_database(lake, source, target, mode, order_by, options)
+        else:
+            found = _find(lake, source, target, mode)
+            arrived = arrivals.arrived(found, [] if mode == "overwrite" else ledger.files(target), target)
+            ledger.finish(target, None, [*arrived.duplicate, *arrived.changed, *arrived.touched])
+            if not arrived.new:
+                return _nothing_new(lake, target, arrived, recovered)
+            chosen = formats.open_format(format, [file for file, _ in arrived.new], columns, options, target)
+        return _Job(lake, ledger, target, mode, chosen, tuple(key), tuple(order_by), on_drift, partition_by).run(
+            arrived
+        )
+
+
+def _of_database(
+    lake: Lake, url: str, target: str, mode: str, order_by: Sequence[str], options: Mapping[str, Any]
+) -> tuple[arrivals.Arrivals, formats.Format]:
+    """A table of a database as the one file that has arrived: all of it, or what comes after the last `order_by`.
+
+    With a key, the rows of the last moment are read again: more of them may have come since.
+    """
+    from thresher.ingest.formats.database import Database, DatabaseOptions
+
+    table = formats.settings(DatabaseOptions, options).table
+    if not table:
+        raise UsageError(f"{target}: which table of the database? Name it in options: {{table: public.orders}}")
+    after: dict[str, Any] = {}
+    if mode != "overwrite" and order_by and lake.exists(target):
+        query = f"select max({quoted(order_by[0])}) as last_value from {target}"
+        (last,) = lake.sql(query).to_arrow().column("last_value").to_pylist()
+        after = {} if last is None else {order_by[0]: last}
+    state = FileState(target, table, table, 0, 0, "", "landed")
+    return arrivals.Arrivals([(LandingFile(Path(table), table), state)]), Database(
+        url, table, after, mode in ("current", "scd2")
+    )
 
 
 def _find(lake: Lake, source: str, target: str, mode: str) -> list[LandingFile]:
@@ -136,7 +165,6 @@ def _files_counted(arrived: arrivals.Arrivals, files: int, refused: int) -> dict
         "files known": arrived.known,
         "files delivered twice": len(arrived.duplicate),
         "files changed after loading": len(arrived.changed),
-        "files vanished": len(arrived.vanished),
     }
     return told | {name: count for name, count in rest.items() if count}
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from thresher import quarantine
-from thresher.errors import DataError, SchemaMismatch
+from thresher.errors import DataError, SchemaMismatch, TransientError, UsageError
 from thresher.frame import Frame
 from thresher.ingest import changes, sequences
 from thresher.ingest.columns import Survey
@@ -87,6 +87,8 @@ class _Surveyor:
                 found = self.format.survey(file.path)
                 _check_names(found)
                 row["survey"] = pickle.dumps(found)
+            except (UsageError, TransientError):
+                raise  # the database, not what it holds
             except FileNotFoundError:
                 row["reason"] = "it was there when landing was listed, and was gone when it was read"
             except UNREADABLE as error:
@@ -119,6 +121,8 @@ class _Reader:
                     f"{file.path} was there when landing was listed, and is not there where it is read. It must "
                     f"stay until it is loaded; on a cluster, every executor must see it under the same path."
                 ) from None
+            except (UsageError, TransientError):
+                raise
             except UNREADABLE as error:
                 # It was read to its end a moment ago: what was yielded of it must not become a part of the table.
                 raise DataError(f"{file.name} has changed while it was loaded: {error}. Run the step again.") from error
@@ -177,7 +181,10 @@ class _Reader:
 def _written_at(file: LandingFile) -> datetime | None:
     if sequences.is_full_load(file.name):
         return None
-    return sequences.captured_at(file.name) or datetime.fromtimestamp(int(file.path.stat().st_mtime), UTC)
+    try:
+        return sequences.captured_at(file.name) or datetime.fromtimestamp(int(file.path.stat().st_mtime), UTC)
+    except OSError:  # a table of a database: as it is now
+        return datetime.now(UTC).replace(microsecond=0)
 
 
 def _set(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:

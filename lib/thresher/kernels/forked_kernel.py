@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from thresher.kernels.orphans import own_what_follows
 from thresher.project import LIBRARY, project_root
 
 _PR_SET_PDEATHSIG = 1
@@ -56,6 +57,7 @@ def become_kernel(request: Request) -> None:
     os.chdir(request.cwd)
     os.environ.clear()
     os.environ.update(request.env)
+    own_what_follows()
     time.tzset()
     tempfile.tempdir = None
     _new_random_state()

@@ -14,6 +14,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop, run_sync
 from zmq import ZMQError
 
+from thresher.kernels import orphans
 from thresher.kernels.client import Client
 from thresher.kernels.provisioner import NAME
 from thresher.kernels.servers import ForkedProcess
@@ -86,6 +87,8 @@ class Kernel:
             with suppress(TimeoutExpired):
                 self._process.wait(_END_S)  # Jupyter looks every tenth of a second, which is longer than it takes
             run_sync(self.manager.shutdown_kernel)(now=True)
+            if isinstance(self._process, Popen):  # of a forked kernel, its server sees to what it left
+                orphans.sweep()
             ensure_event_loop().close()  # this thread's; jupyter_client opens one and leaves it
 
     def ending(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from thresher.kernels import servers
+from thresher.kernels import orphans, servers
 
 NAME = "thresher-fork"
 
@@ -27,7 +27,7 @@ class ForkProvisioner(LocalProvisioner):
         try:
             process = _forked(cmd[cmd.index("-f") :], env, cwd, kwargs)
         except (servers.ForkRefused, OSError):
-            return await super().launch_kernel(cmd, **kwargs | {"env": env})
+            return await super().launch_kernel(cmd, **kwargs | {"env": {**env, **orphans.mark()}})
         self.process, self.pid = cast(Any, process), process.pid
         # Signals go through the server: a process id may be given to another process meanwhile.
         self.pgid = None

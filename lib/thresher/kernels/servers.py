@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thresher.kernels import messages
+from thresher.kernels import messages, orphans
 from thresher.private_folders import private_folder, users_folder
 
 SERVER = "THRESHER_FORK_SERVER"
 BACKEND = "module://matplotlib_inline.backend_inline"
 IDLE_S = 300.0
 _ANSWER_S = 60
+_END_S = 1.0
 _BACKLOG = 256
 # Libraries read these when they are imported, so kernels with other values need another server.
 _READ_AT_IMPORT = (
@@ -80,11 +81,19 @@ class ForkedProcess:
                 received = None
             self.is_server_gone = received is None
             if received is None:  # the kernel was killed by the system, and what it started was not
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self.pid, signal.SIGKILL)
+                self._end_family()
             self.returncode = -signal.SIGKILL if received is None else received[0]["exit"]
             self._connection.close()
         return self.returncode
+
+    def _end_family(self) -> None:
+        with suppress(OSError):
+            ending = os.pidfd_open(self.pid)
+            select.select([ending], [], [], _END_S)
+            os.close(ending)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        orphans.sweep()
 
 
 def fork(
@@ -112,9 +121,10 @@ def fork(
 def owned(folder: Path, env: Mapping[str, str]) -> Iterator[Path]:
     """The address of a fork server, in a private folder, that ends with this process or, before, with the context."""
     address = folder / "server"
+    orphans.sweep()
     reading, writing = os.pipe()
     try:
-        process = _start(address, env, reading)
+        process = _start(address, {**env, **orphans.mark()}, reading)
     finally:
         os.close(reading)
     try:
@@ -143,7 +153,9 @@ def shared(env: Mapping[str, str]) -> Path:
     with _runtime_folder() as folder:
         address = folder / _key(env)
         if not _is_served(address):
-            _start(address, env, None).wait()  # only until it has left: it is nobody's child
+            orphans.sweep()
+            lasting = {name: value for name, value in env.items() if name != orphans.MARK}
+            _start(address, lasting, None).wait()  # only until it has left: it is nobody's child
     return address
 
 

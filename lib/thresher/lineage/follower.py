@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,6 +54,7 @@ class Follower:
         except (ThresherError, OSError) as error:
             say(f"lineage: nothing is sent: {error}")
             return
+        self._lines.put(json.dumps(pipeline.secrets.values()).encode() + b"\n")
         self._writer = threading.Thread(target=self._write, args=(self._process,), daemon=True)
         self._writer.start()
         self._tell("began", to=to, **_facts(run_id, pipeline, lake, engine))
@@ -80,10 +82,11 @@ class Follower:
             told, trouble = process.communicate(timeout=_LAST_WAIT_S)
         except (subprocess.TimeoutExpired, ValueError):
             self._say(f"lineage: process {process.pid} is still sending it")
-            threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no trace when it ends
+            threading.Thread(target=_collect, args=(process,), daemon=True).start()
             return
         if process.returncode or told:
-            self._say(f"lineage: {told.decode().strip() or trouble.decode().strip().splitlines()[-1]}")
+            said = told.decode().strip() or trouble.decode().strip().splitlines()[-1]
+            self._say(f"lineage: {self._hide(said)}")
 
     def _tell(self, what: str, **facts: Any) -> None:
         if self._process:
@@ -105,6 +108,12 @@ class Follower:
             except OSError:
                 pass
             process.stdin = None  # communicate() would flush it
+
+
+def _collect(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process, so that it leaves no trace when it ends."""
+    with process, suppress(OSError, ValueError):
+        process.wait()
 
 
 def _facts(run_id: str, pipeline: Pipeline, lake: Path, engine: str) -> dict[str, Any]:

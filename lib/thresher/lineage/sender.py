@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thresher.secrets.leaks import Secrets
+
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import RunEvent
 
@@ -26,16 +28,18 @@ _MOST_FAILURES = 3
 class Sender:
     """Sends events one by one; after three failures in a row nobody is there, and the rest is only kept."""
 
-    def __init__(self, began: dict[str, Any]) -> None:
-        from thresher.lineage.transport import Lines, open_client
+    def __init__(self, began: dict[str, Any], secrets: Secrets) -> None:
+        from thresher.lineage.transport import Gate, Lines, open_client
 
-        self._kept = Lines(Path(began["lake"]) / "_runs" / began["id"] / UNSENT)
+        self._secrets = secrets
+        self._file = Path(began["lake"]) / "_runs" / began["id"] / UNSENT
+        self._kept = Gate(Lines(self._file), secrets)
         self._failures = 0
         self.total = 0
         self.unsent = 0
         self.trouble = ""
         try:
-            self._client = open_client(began["to"], Path(began["project"]))
+            self._client = open_client(began["to"], Path(began["project"]), secrets)
         except Exception as error:  # whatever the settings ask for
             self._failures, self.trouble = _MOST_FAILURES, str(error) or repr(error)
 
@@ -62,16 +66,18 @@ class Sender:
             self._client.close(30.0)
         if not self.unsent:
             return ""
-        return f"{self.unsent} of {self.total} events were not sent, and are kept in {self._kept.file}: {self.trouble}"
+        trouble = self._secrets.hide(self.trouble)
+        return f"{self.unsent} of {self.total} events were not sent, and are kept in {self._file}: {trouble}"
 
 
 def main() -> int:
-    """Read until the end of input."""
+    """Read until the end of input: a line with the run's secrets, which is all that ever holds them, then the rest."""
     os.nice(10)  # the run comes first
     # The client's own log would say again, and at length, what is told at the end.
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     messages = map(json.loads, sys.stdin.buffer)
+    secrets = Secrets(next(messages, None))
     began = next(messages, None)
     if began is None:
         return 0
@@ -82,7 +88,7 @@ def main() -> int:
         for _ in messages:
             pass
         return 0
-    sender, events = Sender(began), Events(began)
+    sender, events = Sender(began, secrets), Events(began)
     for event in _events(events, began, messages):
         sender.send(event)
     sys.stdout.write(sender.close())

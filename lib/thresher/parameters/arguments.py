@@ -7,7 +7,7 @@ from typing import Any
 from thresher.errors import ParameterError
 from thresher.parameters import references
 from thresher.parameters.notebook import Contract, Parameter
-from thresher.parameters.params import Params, closest_choice, explained, typed
+from thresher.parameters.params import EACH, Params, closest_choice, explained, of_item, typed
 from thresher.parameters.references import Filled, Unknown, only_reference
 from thresher.pipeline_file import Argument, Problems, StepText, did_you_mean, word_for
 from thresher.secrets import store as secrets
@@ -41,6 +41,8 @@ def arguments_of(text: StepText, contract: Contract | None, params: Params, prob
             continue
         if filled.is_outside_text and name in known:
             filled.value = typed(filled.value, [known[name]])
+        elif (only_reference(argument.value) or "").startswith(EACH) and name in known:
+            filled.value = of_item(filled.value, known[name])
         found.values[name] = filled.value
         found.labels[name] = name + _origin(argument, filled, params)
         sources = [filled, *(params.filled[each] for each in filled.names)]

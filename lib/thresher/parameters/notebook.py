@@ -11,6 +11,7 @@ import json
 import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,12 @@ class Parameter:
         """Whether a value has the parameter's type; a whole number is a float too, true and false are no numbers."""
         return types.accepts(self.kind, value)
 
-    @property
+    @cached_property
     def is_landing(self) -> bool:
         """Whether the value names landing files."""
         return types.names(self.kind, "Landing")
 
-    @property
+    @cached_property
     def is_secret(self) -> bool:
         """Whether the value refers to a secret."""
         return types.names(self.kind, "Secret")

@@ -7,6 +7,7 @@ type of its own default.
 import ast
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from thresher.parameters.types import choices, is_secret_reference
 from thresher.pipeline_file import Argument, PipelineText, Problems, did_you_mean, parse_value, word_for
 from thresher.secrets import store as secrets
 
+EACH = "each."  # begins the names of an item's values
 _ELSE_KNOWN = ("run.date", "run.id", "run.pipeline", "env:NAME", "secret:NAME")
 
 
@@ -118,6 +120,25 @@ def typed(text: str, parameters: Sequence[Parameter]) -> Any:
     if not all(each.accepts(value) for each in parameters) and all(each.takes_text for each in parameters):
         return text
     return value
+
+
+def of_item(value: Any, parameter: Parameter) -> Any:
+    """A value of a table configuration in a parameter's type, where it is a text that can be read so.
+
+    A list may be written with commas.
+
+    >>> from thresher.parameters.notebook import parameters
+    >>> found = parameters("key: list[str]\\nlimit: int")
+    >>> of_item("order_id, line", found["key"]), of_item("[id]", found["key"]), of_item("5", found["limit"])
+    (['order_id', 'line'], ['id'], 5)
+    """
+    if not isinstance(value, str) or parameter.accepts(value):
+        return value
+    with suppress(ValueError):
+        if parameter.accepts(read := parse_value(value)):
+            return read
+    parts = [part.strip() for part in value.split(",")]
+    return parts if parameter.accepts(parts) else value
 
 
 def explained(error: Unknown, params: Iterable[str]) -> str:

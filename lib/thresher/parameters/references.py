@@ -128,7 +128,17 @@ def _resolve(
         filled.has_run_id |= name == "run.id"
         filled.has_run_date |= name == "run.date"
         return run[name.removeprefix("run.")]
-    raise Unknown(name)
+    raise Unknown(name, _meant(name, params))
+
+
+def _meant(name: str, params: Mapping[str, Any]) -> str:
+    """What one who knows defaults from a shell, or forgot `env:`, may have meant; empty where nothing tells."""
+    first, is_default, default = name.partition(":-")
+    if not is_default or first in ("env", "secret"):
+        return f"expected ${{env:{name}}}" if name in os.environ else ""
+    if first in params:
+        return f"a parameter has its default under params; write ${{{first}}}"
+    return f"a default goes with a variable of the environment; write ${{env:{first}:-{default}}}"
 
 
 def _variable(name: str) -> str:

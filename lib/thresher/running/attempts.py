@@ -4,10 +4,15 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from thresher.kernels.kernel import Kernel
 from thresher.pipeline import LAKE_PARAMETER, Pipeline, Step
+from thresher.running import renewal
+from thresher.running.batch import Batch
 from thresher.running.notebook_engine import execute
 from thresher.running.outcomes import Executed
 from thresher.running.watch import Watch, out_of_memory_kills
@@ -22,6 +27,7 @@ TRANSIENT = frozenset(
     }
 )
 _LONGEST_WAIT_S = 60.0
+_numbers = count(1)  # of this process's kernels
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class Attempts:
         env: dict[str, str],
         on_cell: Callable[[], None],
         notice: Callable[[str], None],
+        batch: Batch | None = None,
     ) -> None:
         self.step = step
         self.pipeline = pipeline
@@ -54,6 +61,7 @@ class Attempts:
         self.env = env
         self.on_cell = on_cell
         self.notice = notice
+        self.batch = batch
         self._kernel: Kernel | None = None
         self._cancelled = threading.Event()
 
@@ -68,7 +76,7 @@ class Attempts:
         """Run the notebook, with `executed` as its record, until it succeeds or there is no use in going on."""
         peak, is_server_lost = 0, False
         for attempt in range(1, self.step.settings.retries + 3):
-            found, watch, kernel = self._once(executed, attempt)
+            found, watch, kernel = self._once(executed)
             peak = max(peak, watch.peak_bytes)
             is_lost_anew = kernel.is_server_gone and not is_server_lost
             is_server_lost |= kernel.is_server_gone
@@ -83,14 +91,17 @@ class Attempts:
                 break
         return Outcome(found, attempt, peak)
 
-    def _once(self, executed: Path, attempt: int) -> tuple[Executed, Watch, Kernel]:
+    def _once(self, executed: Path) -> tuple[Executed, Watch, Kernel]:
+        waiting = self.batch.take(self.step.secrets) if self.batch else None
         # By number: a socket's path is short, a step's name may be long.
-        kernel = Kernel(self.folder, f"k{self.pipeline.steps.index(self.step)}-{attempt}")
+        kernel = waiting or Kernel(self.folder, f"k{next(_numbers)}")
+        found: Executed | None = None
         killed_before = out_of_memory_kills()
         self._kernel = kernel
         try:
             secrets = self.pipeline.secrets
-            kernel.start(cwd=self.pipeline.project, env={**self.env, **secrets.environment(self.step.secrets)})
+            if not waiting:
+                kernel.start(cwd=self.pipeline.project, env=self.env | secrets.environment(self.step.secrets))
             if self._cancelled.is_set():  # while it started, when there was nothing to kill yet
                 kernel.kill()
             with Watch(kernel, self.step.settings, self.notice) as watch:
@@ -103,11 +114,22 @@ class Attempts:
                     on_cell=self.on_cell,
                     watch=watch,
                     secrets=secrets,
+                    **self._as_section(),
                 )
         finally:
-            kernel.close()
             self._kernel = None
+            if self.batch and found and not found.failure and not self._cancelled.is_set():
+                self.batch.keep(kernel, self.step.secrets)
+            else:
+                kernel.close()
         return self._explained(found, watch, killed_before), watch, kernel
+
+    def _as_section(self) -> dict[str, Any]:
+        """What an item of a batch needs to be executed beside the others: a fresh session, a part of their notebook."""
+        if self.batch is None:
+            return {}
+        opening = renewal.source(str(self.pipeline.project), self.env)
+        return {"opening": opening, "whole": partial(self.batch.joined, self.step.name)}
 
     def _explained(self, found: Executed, watch: Watch, killed_before: int) -> Executed:
         """The failure, with the reason for which the kernel was killed."""

@@ -40,8 +40,11 @@ _log.propagate = False
 class _Record(NotebookExecutionManager):
     """Papermill's record of an execution; saved now and then, where papermill saves before and after every cell."""
 
-    def __init__(self, path: Path, on_cell: Callable[[], None], watch: Watch, secrets: Secrets) -> None:
+    def __init__(
+        self, path: Path, on_cell: Callable[[], None], watch: Watch, secrets: Secrets, whole: Callable[[Any], Any]
+    ) -> None:
         self.path = path
+        self.whole = whole
         self.secrets = secrets
         self.leaks: list[Leak] = []
         self.on_cell = on_cell
@@ -63,7 +66,7 @@ class _Record(NotebookExecutionManager):
                 hidden, self.leaks = self.secrets.hide_in_notebook(self.nb)
                 notebook = nbformat.from_dict(hidden)  # type: ignore[no-untyped-call]
             # Half a surrogate pair in an output has no UTF-8, but its escape is good JSON.
-            text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+            text: str = nbformat.writes(self.whole(notebook))  # type: ignore[no-untyped-call]
             partial.write_bytes(text.encode("utf-8", "backslashreplace"))
             os.replace(partial, self.path)
             self.last_save_time = self.now()
@@ -84,6 +87,13 @@ class _Client(PapermillNotebookClient):
     """A client that stops a notebook whose output would fill the memory."""
 
     kernel: Kernel
+    opening = ""
+
+    def papermill_execute_cells(self) -> None:
+        if self.opening:
+            # Requests are served in their order: it is done when the first cell begins.
+            self.kc.execute(self.opening, silent=True, store_history=False)
+        super().papermill_execute_cells()
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
         content = msg["content"]
@@ -101,13 +111,14 @@ class _Client(PapermillNotebookClient):
 class _Engine(Engine):
     @classmethod
     def execute_notebook(
-        cls, nb: NotebookNode, kernel_name: str, *, record: _Record, kernel: Kernel, source: str, **_: Any
+        cls, nb: NotebookNode, kernel_name: str, *, record: _Record, kernel: Kernel, source: str, opening: str, **_: Any
     ) -> NotebookNode:
         record.nb = nb
         nb.metadata.papermill.update(input_path=source, output_path=record.path.name)
         record.notebook_start()
         client = _Client(record, km=kernel.manager, log=_log, startup_timeout=START_TIMEOUT_S, coalesce_streams=True)
         client.kernel = kernel
+        client.opening = opening
         try:
             client.execute()
         finally:
@@ -130,18 +141,23 @@ def execute(
     on_cell: Callable[[], None],
     watch: Watch,
     secrets: Secrets,
+    opening: str = "",
+    whole: Callable[[NotebookNode], NotebookNode] = lambda notebook: notebook,
 ) -> Executed:
     """Execute a notebook in a started kernel and keep it at `executed`, complete or up to where it failed.
 
     `source` is the notebook's name in the record. Nothing that the notebook does is raised: see `Executed.failure`.
-    A notebook that shows one of the secrets has failed; what is kept and returned does not show it.
+    A notebook that shows one of the secrets has failed; what is kept and returned does not show it. `opening` is run
+    before the first cell, unseen; `whole` gives what is kept where the notebook is only a part of it.
     """
-    record = _Record(executed, on_cell, watch, secrets)
-    outcome = _executed(notebook, record, parameters, kernel, source)
+    record = _Record(executed, on_cell, watch, secrets, whole)
+    outcome = _executed(notebook, record, parameters, kernel, source, opening)
     return guarded(outcome, secrets, record.leaks) if secrets else outcome
 
 
-def _executed(notebook: Path, record: _Record, parameters: Mapping[str, Any], kernel: Kernel, source: str) -> Executed:
+def _executed(
+    notebook: Path, record: _Record, parameters: Mapping[str, Any], kernel: Kernel, source: str, opening: str
+) -> Executed:
     try:
         papermill.execute_notebook(
             str(notebook).replace("{", "{{").replace("}", "}}"),  # papermill formats the path
@@ -154,6 +170,7 @@ def _executed(notebook: Path, record: _Record, parameters: Mapping[str, Any], ke
             record=record,
             kernel=kernel,
             source=source,
+            opening=opening,
         )
         return _outcome(record.nb)
     except PapermillExecutionError as error:

@@ -2,7 +2,9 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol
@@ -13,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thresher.ledger import StepRun
+from thresher.many_tables import base_of
 from thresher.pipeline import Step
 from thresher.running.outcomes import Failure
 
@@ -26,6 +29,7 @@ _STYLE = {
 }
 # Escape sequences and control characters: what a notebook printed must not steer the terminal.
 _STEERING = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_MOST_ROWS = 20  # of the items of one step
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -53,6 +57,7 @@ class Progress:
         self._console = console
         self._follower = follower
         self._cells = {step.name: step.code_cells for step in steps}
+        self._of_many = Counter(map(base_of, self._cells))
         self._done = dict.fromkeys(self._cells, 0)
         self._began: dict[str, float] = {}
         self._ended: dict[str, StepRun] = {}
@@ -96,6 +101,12 @@ class Progress:
         if failure:
             self._console.print(self._explained(step, failure), soft_wrap=True)
 
+    def kept(self, step: StepRun) -> None:
+        """A step was not run: nothing changed since an earlier run did it, or this one, before it was continued."""
+        if step.status == "succeeded":
+            step = replace(step, status="skipped", reason="done before, nothing changed")
+        self.finished(step)
+
     def _line(self, text: str) -> None:
         self._console.print(f"{datetime.now(UTC):%H:%M:%S} {text}", markup=False, highlight=False, soft_wrap=True)
 
@@ -117,19 +128,27 @@ class Progress:
         for column in ("step", "status", "cells", "seconds", "rows in", "out", "refused", "duplicate"):
             is_text = column in ("step", "status")
             table.add_column(column, justify="left" if is_text else "right", style="default", no_wrap=is_text)
+        folded: Counter[str] = Counter()
         for step, cells in self._cells.items():
             ended = self._ended.get(step)
+            is_quiet = ended.status in ("succeeded", "skipped") if ended else step not in self._began
+            if is_quiet and self._of_many[base_of(step)] > _MOST_ROWS:  # a terminal has no room for them
+                folded[base_of(step)] += 1
+                continue
             status = ended.status if ended else "running" if step in self._began else "waiting"
             since = self._began.get(step)
             seconds = ended.duration_s if ended else None if since is None else time.monotonic() - since
             rows = (ended.rows_in, ended.rows_out, ended.refused, ended.duplicate) if ended and ended.counts else ()
             table.add_row(
-                step,
+                Text(step),
                 Text(status, _STYLE.get(status, "dim")),
                 f"{self._done[step]}/{cells}",
                 "" if seconds is None else f"{seconds:.1f}",
                 *(f"{figure:,}" for figure in rows),
             )
+        for name, items in folded.items():
+            done = sum(base_of(step) == name for step in list(self._ended))
+            table.add_row(Text(f"{name}[…]"), Text(f"{items:,} more", "dim"), f"{done:,}/{self._of_many[name]:,} items")
         return table
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from thresher.environments import is_at_hand
 from thresher.errors import UsageError
 from thresher.ledger import Run
+from thresher.many_tables import base_of
 from thresher.pipeline import Pipeline, Step
 from thresher.pipeline_file import did_you_mean
 
@@ -38,17 +39,18 @@ def select(pipeline: Pipeline, wanted: Sequence[str], lake: Path, last: Run | No
 
 def _named(wanted: str, steps: Mapping[str, Step]) -> set[str]:
     name = wanted.removeprefix("+").removesuffix("+")
-    if name not in steps:
+    found = {step for step in steps if name in (step, base_of(step))}
+    if not found:
         hint = did_you_mean(name, steps)
         raise UsageError(f"--select {wanted}: no step {name!r}. {hint} Or step+, +step, {FAILED}.")
-    found = {name}
+    named = set(found)
     if wanted.startswith("+"):
-        todo = [name]
+        todo = list(named)
         while todo:
             todo += [each for each in steps[todo.pop()].after if each not in found]
             found |= set(todo)
     if wanted.endswith("+"):
-        after = {name}
+        after = named
         for step in steps.values():  # in an order in which they can run
             after |= {step.name} if after & set(step.after) else set()
         found |= after

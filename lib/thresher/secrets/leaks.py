@@ -51,6 +51,10 @@ class Secrets:
     def __bool__(self) -> bool:
         return bool(self._values)
 
+    def values(self) -> dict[str, str]:
+        """The secrets themselves, by name: for a process that hides them, too, and gets them by a pipe."""
+        return dict(self._values)
+
     def environment(self, names: Iterable[str]) -> dict[str, str]:
         """The variables by which a kernel gets these secrets; the caller's others are emptied."""
         others = {name: "" for name in os.environ if name.startswith(SECRET_VARIABLE)}

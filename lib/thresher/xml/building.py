@@ -12,7 +12,7 @@ from thresher.errors import UsageError
 from thresher.types import ddl
 from thresher.xml.casts import Cast, Texts, texts_for
 from thresher.xml.decoding import SNIPPET
-from thresher.xml.elements import Tree, has_children, inner_xml, text_of
+from thresher.xml.elements import BLANKS, Tree, has_children, inner_xml, text_of
 from thresher.xml.namespaces import XSI_NIL
 from thresher.xml.options import Options, dotted
 from thresher.xml.shapes import Shape
@@ -50,6 +50,11 @@ class Plan:
         if found and len(self.spellings) < MOST_SPELLINGS:
             self.spellings[name] = found
         return found
+
+    @cached_property
+    def ddl(self) -> str:
+        """The type of a scalar, or of an array's items, in Spark's words."""
+        return ddl(self.kind)
 
     @cached_property
     def _nulls(self) -> dict[str, Any]:
@@ -145,15 +150,17 @@ class Builder:
             value = part[2]
             if found is None:
                 self.rescue(spot.below(part[0], value), value)
-            elif found.is_array:
-                items = row[found.name]
+                continue
+            name = found.name
+            if found.is_array:
+                items = row[name]
                 if items is None:
-                    items = row[found.name] = []
-                items.append(self.value(value, found, spot, found.name, len(items) + 1))
-            elif part is last[found.name]:
-                row[found.name] = self.value(value, found, spot, found.name)
+                    items = row[name] = []
+                items.append(self.value(value, found, spot, name, len(items) + 1))
+            elif part is last[name]:
+                row[name] = self.value(value, found, spot, name)
             else:
-                self.rescue(spot.below(found.name, value), value)
+                self.rescue(spot.below(name, value), value)
 
     def value(self, value: Element | str, plan: Plan, outer: Spot, name: str, ordinal: int | None = None) -> Any:
         """The value of what stands inside `outer` under a name."""
@@ -214,11 +221,11 @@ class Builder:
 
     def refuse_text(self, text: str, plan: Plan, spot: Spot, error: Exception) -> None:
         text = self.options.trimmed(text)
-        self.bad(spot, f"{text[:SNIPPET]!r} is no {ddl(plan.kind)}: {error}", text)
+        self.bad(spot, reason_against(text, plan, error), text)
         self.rescue(spot, text)
 
     def refuse_subtree(self, element: Element, plan: Plan, spot: Spot) -> None:
-        reason = f"<{element.tag}> has child elements where {ddl(plan.kind)} was expected"
+        reason = f"<{element.tag}> has child elements where {plan.ddl} was expected"
         self.bad(spot, reason, inner_xml(element))
         for name, kind, value in parts(element, self.options):
             if kind != ATTRIBUTE:
@@ -257,6 +264,11 @@ class Builder:
         return fields
 
 
+def reason_against(text: str, plan: Plan, error: Exception) -> str:
+    """Why a text is no value of a field."""
+    return f"{text[:SNIPPET]!r} is no {plan.ddl}: {error}"
+
+
 def type_error(path: tuple[str, ...], place: tuple[int, int], reason: str, found: str) -> dict[str, Any]:
     """The row of the table of errors about a value in an element that stands at a line and column."""
     return {
@@ -283,4 +295,4 @@ def _is_nil(value: Element | str) -> bool:
     if isinstance(value, str) or not value.keys() or len(value) or value.text:
         return False
     has_data = any(name != XSI_NIL and not name.startswith("xmlns") for name in value.keys())
-    return not has_data and value.get(XSI_NIL) in ("true", "1")
+    return not has_data and value.get(XSI_NIL, "").strip(BLANKS) in ("true", "1")

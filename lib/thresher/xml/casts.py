@@ -80,26 +80,37 @@ class Texts(dict[str, Any]):
         super().__init__()
         self.cast = (learnt_cast_for if is_learnt else cast_for)(kind, options)
         self.options = options
+        self.is_string = self.cast is str
+        self.refused: dict[str, str] = {}  # why short texts are no values
         self.plain, self.plain_cast = _plain_numbers(kind) if is_learnt else (_NEVER, self.cast)
 
     def __missing__(self, text: str) -> Any:
-        if self.cast is str:
+        if self.is_string:
             return self.read(text)
+        if text in self.refused:
+            raise ValueError(self.refused[text])
         is_plain = self.plain.fullmatch(text) and text != self.options.null_value
-        value = self.plain_cast(text) if is_plain else self.read(text)
-        if len(text) <= _SHORT:
-            if len(self) >= _REMEMBERED:
-                self.clear()
-            self[text] = value
+        try:
+            value = self.plain_cast(text) if is_plain else self.read(text)
+        except (ValueError, ArithmeticError) as error:
+            _remember(self.refused, text, str(error))
+            raise
+        _remember(self, text, value)
         return value
 
     def read(self, text: str) -> Any:
         """The value of any text."""
         trimmed = self.options.trimmed(text)
-        is_string = self.cast is str
-        if trimmed == self.options.null_value or not (is_string or trimmed.strip()):
+        if trimmed == self.options.null_value or not (self.is_string or trimmed.strip()):
             return None
-        return self.cast(trimmed)
+        return trimmed if self.is_string else self.cast(trimmed)
+
+
+def _remember(found: dict[str, Any], text: str, value: Any) -> None:
+    if len(text) <= _SHORT:
+        if len(found) >= _REMEMBERED:
+            found.clear()
+        found[text] = value
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,12 @@ from thresher.xml.options import Options
 
 SNIPPET = 80
 
-_DECLARATION = re.compile(r"""[ \t\r\n]*<\?xml[ \t\r\n]+version\s*=\s*["']1\.[0-9]+["'][^?<>]*\?>""")
+_DECLARATION = re.compile(
+    r"""[ \t\r\n]*<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*(["'])1\.[0-9]+\1
+    (?:[ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*(["'])[A-Za-z0-9._:-]+\2)?
+    (?:[ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*(["'])(?:yes|no)\3)?[ \t\r\n]*\?>""",
+    re.VERBOSE,
+)
 _CUT_SHORT = ("unexpected end of data", "truncated data", "incomplete multibyte sequence")
 _NO_DOCUMENT = (b"", codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP = b"\x1f\x8b"
@@ -156,7 +161,7 @@ def _without_prolog(text: str, options: Options) -> str:
     found = _DECLARATION.match(text)
     if found:
         text = _blanked(text, found.end())
-    end = silent_end(text, is_validated=bool(options.xsd))
+    end = silent_end(text)
     return _blanked(text, end) if end else text
 
 

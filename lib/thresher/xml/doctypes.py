@@ -2,7 +2,6 @@
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
 from xml.parsers import expat
 
 LONGEST_NAME = 1_000
@@ -28,17 +27,10 @@ _LOOSE_VALUE = re.compile(
 )
 
 
-class _Declared(NamedTuple):
-    """What the attributes' declarations could change: by default values, by types that normalize blanks."""
-
-    has_defaults: bool
-    has_names: bool
-
-
-def silent_end(text: str, *, is_validated: bool = False) -> int:
+def silent_end(text: str) -> int:
     """Where a DOCTYPE at a text's start ends that says nothing about the values of the document; 0 where none does.
 
-    Its default values count for nothing but validation.
+    Its default values count for nothing.
 
     >>> silent_end("<!DOCTYPE p [<!ELEMENT p (#PCDATA)>]><p/>"), silent_end("<!DOCTYPE p [<!ENTITY e 'x'>]><p/>")
     (37, 0)
@@ -46,27 +38,23 @@ def silent_end(text: str, *, is_validated: bool = False) -> int:
     found = _DOCTYPE.match(text)
     if not found or found.end() > _LONGEST or _ANOTHER.match(text, found.end()):
         return 0
-    declared = _declared(found[0])
-    if declared is None or (declared.has_defaults and is_validated):
-        return 0
-    if declared.has_names and _LOOSE_VALUE.search(text, found.end()):
+    names_values = _names_values(found[0])
+    if names_values is None or (names_values and _LOOSE_VALUE.search(text, found.end())):
         return 0
     return found.end()
 
 
 @lru_cache(maxsize=64)
-def _declared(doctype: str) -> _Declared | None:
-    """What a DOCTYPE declares; None for what the document's reader must see: entities, faults, too many names."""
+def _names_values(doctype: str) -> bool | None:
+    """Whether a DOCTYPE declares attributes whose values are names, which have no blanks around them; None for what the
+    document's reader must see: entities, faults, too many names."""
     types: list[str] = []
     names: list[str] = []
-    defaults: list[str] = []
     entities: list[str] = []
 
-    def attribute(element: str, name: str, kind: str, default: str | None, _: bool) -> None:
+    def attribute(element: str, name: str, kind: str, *_: object) -> None:
         types.append(kind)
         names.extend((element, name))
-        if default is not None:
-            defaults.append(default)
 
     parser = expat.ParserCreate("utf-8")
     parser.EntityDeclHandler = lambda name, *_: entities.append(name)
@@ -78,4 +66,4 @@ def _declared(doctype: str) -> _Declared | None:
         return None
     if entities or len(types) > MOST_DECLARATIONS or any(len(name) > LONGEST_NAME for name in names):
         return None
-    return _Declared(bool(defaults), any(kind != "CDATA" for kind in types))
+    return any(kind != "CDATA" for kind in types)

@@ -7,6 +7,8 @@ between. Of all others every element is counted while it is read.
 """
 
 import re
+from bisect import bisect_right
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +43,7 @@ _RULES = {
 }
 _JUNK_AFTER_ROOT = _ERRORS[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT]
 _ENTITY = re.compile("&(?!(?:amp|lt|gt|quot|apos);|#)[^\\s;<&]+;")
+_START, _LINE_END = re.compile("<(?!/)"), re.compile("\r\n?|\n")
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
@@ -112,10 +115,12 @@ class _Reader:
             raise self.refused("character", f"{error.object[error.start]!r} is half a character", error.start) from None
         # Each element has a bracket, each attribute an equals sign.
         most_nodes = self.document.count("<") + self.document.count("=")
-        is_counted = self.names is not None or most_nodes > self.options.max_nodes
+        is_counted = most_nodes > self.options.max_nodes or (self.names and self.options.salvage)
         root = None if is_counted else self.uncounted(content)
         if root is None:
             root = self.counted(content)
+        elif self.names:
+            _rename(root, self.names)
         for name in self.expat.intern:  # each once
             if len(name) > LONGEST_NAME:
                 raise self.long_name(name)
@@ -129,7 +134,7 @@ class _Reader:
         try:
             self.parse(content)
         except Refused:
-            if self.options.salvage or not self.is_within_budgets(self.builder.close(), self.document.count("<")):
+            if not self.is_within_budgets(self.builder.close(), self.document.count("<")):
                 return None
             raise
         root = self.builder.close()
@@ -161,6 +166,7 @@ class _Reader:
         self.builder = builder = TreeBuilder(insert_comments=is_spark, insert_pis=is_spark)
         self.expat = parser = self.parser()
         parser.CharacterDataHandler = builder.data
+        parser.XmlDeclHandler = self.declared
         if is_spark:
             # Spark: a comment splits a text in two; by default it is as if it were not there.
             parser.CommentHandler = builder.comment
@@ -185,7 +191,9 @@ class _Reader:
                 raise self.explained(error, content) from None
 
     def places(self, root: Element, content: bytes) -> Places:
-        """A second reading of a document that was read before."""
+        """Where the elements of a document stand that was read before."""
+        if "<!" not in self.document and "<?" not in self.document:
+            return dict(zip(root.iter(), _tags(self.document), strict=False))
         parser, found = self.parser(), []
         lines_before = self.prolog.count(b"\n")
 
@@ -214,16 +222,17 @@ class _Reader:
     def start_renamed(self, name: str, attributes: dict[str, str]) -> None:
         assert self.names is not None
         name, flat = self.names.enter(name, [text for pair in attributes.items() for text in pair])
-        renamed: dict[str, str] = {}
-        for attribute, value in zip(flat[::2], flat[1::2], strict=True):
-            renamed[_Again(attribute) if attribute in renamed else attribute] = value
-        self.start(name, renamed)
+        self.start(name, _attributes(flat))
 
     def end(self, name: str) -> None:
         self.builder.end(name)
         self.open.pop()
         if self.names:
             self.names.leave()
+
+    def declared(self, version: str, *_: Any) -> None:
+        """A declaration in order is blank by now (see decoding.py), and expat takes any version."""
+        raise self.here("malformed", f"the XML version is {version!r}, expected '1.0' or '1.1'")
 
     def entity(self, name: str, *_: Any) -> None:
         raise self.here("entities", f"the document declares the entity {name}; entities are not expanded")
@@ -278,8 +287,9 @@ class _Reader:
         root = self.builder.close() if self.options.salvage else None
         if root is None:
             return refused
-        inside = f" inside {'/'.join(element.tag for element in self.open)}" if self.open else ""
-        last = elements.drop_incomplete(self.open) if self.open else root
+        chain = _without_end(self.builder)
+        inside = f" inside {'/'.join(element.tag for element in chain)}" if chain else ""
+        last = elements.drop_incomplete(chain) if chain else root
         tree = Tree(root, lambda: self.places(root, content))
         kept = "the root's start tag"
         if last is not None:
@@ -297,6 +307,43 @@ class _Reader:
 
     def refused(self, rule: str, reason: str, offset: int) -> Refused:
         return Refused(rule, reason, *position(self.document, offset), snippet(self.document, offset))
+
+
+def _without_end(builder: TreeBuilder) -> list[Element]:
+    """The elements whose end tags were not read, outermost first; they end now."""
+    chain: list[Element] = []
+    with suppress(IndexError):
+        while True:
+            chain.insert(0, builder.end(""))
+    return chain
+
+
+def _rename(element: Element, names: Namespaces | NilNames) -> None:
+    """Give an element, those inside it and their attributes other names."""
+    attributes = element.items()
+    element.tag, flat = names.enter(element.tag, [text for pair in attributes for text in pair])
+    if attributes:
+        element.attrib = _attributes(flat)
+    for child in element:
+        if elements.is_element(child):
+            _rename(child, names)
+    names.leave()
+
+
+def _attributes(flat: list[str]) -> dict[str, str]:
+    """Names and values by turns → attributes by name."""
+    found: dict[str, str] = {}
+    for name, value in zip(flat[::2], flat[1::2], strict=True):
+        found[_Again(name) if name in found else name] = value
+    return found
+
+
+def _tags(document: str) -> Iterator[tuple[int, int]]:
+    """The line and column of each start tag, where no comments, CDATA or processing instructions stand between."""
+    ends = [0, *(found.end() for found in _LINE_END.finditer(document))]
+    for tag in _START.finditer(document):
+        line = bisect_right(ends, tag.start())
+        yield line, tag.start() - ends[line - 1] + 1
 
 
 def _names(document: str, options: Options) -> Namespaces | NilNames | None:

@@ -7,7 +7,7 @@ EXAMPLES = 3
 EXAMPLE_LENGTH = 60
 
 
-@dataclass
+@dataclass(slots=True)
 class Extremes:
     """The ends of many texts, each cut to 60 characters; merging is associative and commutative.
 

@@ -56,7 +56,9 @@ class Reader:
 
     def _completed(self, shredder: "Shredder", part: Part, shred: "Shred") -> Stretch:
         """The values of a stretch with those that the loops left: by a second look, and by the reference."""
-        left = sorted({*shred.left.tolist(), *self._invalid(part, shred)})
+        invalid = self._invalid(part, shred)
+        without_value = {row for row in shred.left.tolist() if row in shred.remarks}.difference(invalid)
+        left = sorted({*shred.left.tolist(), *invalid} - without_value)
         # What an XSD refuses must not be read all the same.
         looked_at = [] if self.options.xsd else [shred.first + row for row in left]
         texts, found = plain_texts(part, looked_at, self.options)
@@ -73,6 +75,8 @@ class Reader:
         referred = {row: self.reference.row(*part.at(shred.first + row)) for row in left if row not in done}
         values = pa.array([row.value for row in referred.values()], self.schema.arrow_type)
         pieces.replace(list(referred), values, list(range(len(values))))
+        nothing = pa.nulls(len(without_value), self.schema.arrow_type)
+        pieces.replace(list(without_value), nothing, list(range(len(nothing))))
         return Stretch(shred.first, pieces.values(), remarks | _remarks(referred))
 
     def _invalid(self, part: Part, shred: "Shred") -> list[int]:

@@ -1,10 +1,12 @@
 """The structure of many documents as one type, with what was seen of every path."""
 
 import json
+import operator
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 
@@ -208,19 +210,8 @@ class Schema:
     @classmethod
     def from_json(cls, text: str) -> "Schema":
         """The opposite of `to_json`. Raises UsageError for text of another form."""
-        try:
-            plain = json.loads(text)
-            if not isinstance(plain, dict) or plain.get("format") != FORMAT:
-                found = plain.get("format") if isinstance(plain, dict) else None
-                raise ValueError("no format" if found is None else f"format {found}")
-            options, seen = Options(**plain["options"]), Node.from_dict(plain["seen"])
-            declared, documents = plain["declared"], plain["documents"]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(
-                f"not an XML schema in format {FORMAT}: found {_told(error)}; expected what Schema.to_json gave. "
-                f"Discover again."
-            ) from None
-        return cls(options, seen, None if declared is None else struct_type(declared), documents)
+        plain = _loaded(text)
+        return cls(**{name: _part(plain, name) for name in _PARTS})
 
     @classmethod
     def from_ddl(cls, text: str, options: Options | None = None) -> "Schema":
@@ -245,8 +236,44 @@ class Schema:
         return cls(options, declared=struct_of_xsd(source, options, root, DEEPEST_STRUCT))
 
 
-def _told(error: Exception) -> str:
-    return f"no {error}" if isinstance(error, KeyError) else str(error)
+def _declared(text: str | None) -> pa.StructType | None:
+    return None if text is None else struct_type(text)
+
+
+_PARTS: dict[str, Callable[[Any], Any]] = {
+    "options": lambda plain: Options(**plain),
+    "seen": Node.from_dict,
+    "declared": _declared,
+    "documents": operator.index,
+}
+
+
+def _loaded(text: str) -> dict[str, Any]:
+    """The object of a schema's JSON."""
+    try:
+        plain = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise _no_schema(f"no JSON, or a part of it, up to line {error.lineno}, column {error.colno}") from error
+    if not isinstance(plain, dict) or "format" not in plain:
+        raise _no_schema("no format")
+    if plain["format"] != FORMAT:
+        raise _no_schema(f"format {plain['format']}")
+    return plain
+
+
+def _part(plain: dict[str, Any], name: str) -> Any:
+    if name not in plain:
+        raise _no_schema(f"no {name}")
+    try:
+        return _PARTS[name](plain[name])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _no_schema(f"{name} in another form") from error
+
+
+def _no_schema(found: str) -> UsageError:
+    return UsageError(
+        f"not an XML schema in format {FORMAT}: found {found}; expected what Schema.to_json gave. Discover again."
+    )
 
 
 def _laid(below: pa.StructType | None, above: pa.StructType) -> pa.StructType:

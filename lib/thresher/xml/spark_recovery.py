@@ -26,7 +26,7 @@ _MISC = re.compile(
     r"(?:[ \t\n]+|<!--(?:(?!--).)*-->|<\?(?!xml[\s?])[^\W\d](?:(?!\?>).)*\?>)*", re.DOTALL | re.IGNORECASE
 )
 _DECLARATION = re.compile(
-    r"<\?xml\s+version\s*=\s*(['\"])1\.[01]\1(?:\s+encoding\s*=\s*(['\"])[\w.:-]+\2)?"
+    r"<\?xml\s+version\s*=\s*(['\"])1\.[01]\1(?:\s+encoding\s*=\s*(['\"])[^'\"<>]+\2)?"
     r"(?:\s+standalone\s*=\s*(['\"])(?:yes|no)\3)?\s*\?>"
 )
 _QUOTED = r"(?:\"[^\"]*\"|'[^']*')"
@@ -296,5 +296,7 @@ class _Reader:
 def _character(digits: str | None, hexadecimal: str | None) -> str:
     """What a number stands for; nothing where it is no character of XML."""
     code = int((digits or "0").lstrip("0")[:8] or "0") or int((hexadecimal or "0").lstrip("0")[:8] or "0", 16)
-    is_known = code in (9, 10, 13) or 32 <= code <= _LARGEST and not 0xD800 <= code <= 0xDFFF
+    is_known = (
+        code in (9, 10, 13) or 32 <= code <= _LARGEST and not (0xD800 <= code <= 0xDFFF or code in (0xFFFE, 0xFFFF))
+    )
     return chr(code) if is_known else ""

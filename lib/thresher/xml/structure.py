@@ -75,7 +75,7 @@ def text_name(others: Collection[str], options: Options) -> str:
     return name
 
 
-@dataclass
+@dataclass(slots=True)
 class Node:
     """One path: the occurrences of a field below its parents.
 

@@ -159,7 +159,7 @@ def _boolean(text: str, options: Options) -> Vote | None:
     return Vote("boolean") if known in ("true", "false") else None
 
 
-@dataclass
+@dataclass(slots=True)
 class Votes:
     """The votes of all texts of a path; merging is associative and commutative.
 

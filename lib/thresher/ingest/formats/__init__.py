@@ -11,7 +11,7 @@ from thresher.errors import UsageError
 from thresher.ingest.columns import Survey
 from thresher.landing import LandingFile
 
-NAMES = ("auto", "csv", "dms", "parquet", "json", "debezium", "canal", "maxwell", "documents")
+NAMES = ("auto", "csv", "dms", "parquet", "json", "debezium", "canal", "maxwell", "documents", "database")
 
 T = TypeVar("T")
 
@@ -61,6 +61,8 @@ def open_format(
 
     if name not in NAMES:
         raise UsageError(f"{target}: format {name!r} is unknown; expected one of {', '.join(NAMES)}")
+    if name == "database":
+        raise UsageError(f"{target}: format 'database' reads from a URL (postgresql://…); found files")
     if name == "auto":
         name = recognized(files, options)
     opened = {

@@ -2,7 +2,7 @@
 
 from thresher.compiled import compiled, inlined
 from thresher.xml.shredding.machine import load_byte, load_word, same_bytes, store_word, word
-from thresher.xml.shredding.naming import is_spelt_otherwise, new_name, written_name
+from thresher.xml.shredding.naming import is_spelt_otherwise, judged_name, new_name, written_name
 from thresher.xml.shredding.scanning import (
     APOSTROPHE,
     COLON,
@@ -98,7 +98,7 @@ def walk_attributes(
             unknown += 1
             told = _told(settings, field, is_hidden, name, length, start, close, is_raw)
             if told < 0:
-                return HARD, tape, 0, 0
+                return told, tape, 0, 0
             tells |= told
             if told & HAS_STRAY:
                 tape = note(tape, field, word(STRAY | FROM_ATTRIBUTE), name - base, close + 1 - name)
@@ -178,13 +178,16 @@ def _is_known_twice(settings: int, count: int, address: int, length: int) -> boo
 def _told(
     settings: int, field: int, is_hidden: bool, name: int, length: int, start: int, close: int, is_raw: int
 ) -> int:
-    """What an attribute without a field tells: IS_NULL, HAS_STRAY or nothing; HARD where it cannot be passed over."""
+    """What an attribute without a field tells: IS_NULL, HAS_STRAY or nothing; a refusal where it cannot be
+    passed over."""
     if not is_plain_name(name, length):
         return HARD
     if _is_nil(settings, name, length):
         # A value with references could be written otherwise.
         if is_raw or setting(settings, NO_ATTRIBUTES):
             return HARD
+        start = skip_blanks(start, close)
+        close = trimmed_end(start, close)
         is_one = close == start + 1 and load_byte(start) == 49
         is_true = close == start + 4 and load_word(start) & 0xFFFFFFFF == TRUE
         return IS_NULL if is_one or is_true else 0
@@ -194,7 +197,7 @@ def _told(
     if not setting(settings, IS_SPARK) and not setting(settings, IS_NOTING):
         return HARD
     if form == STRUCT and is_spelt_otherwise(settings, field, word(ATTRIBUTE), name, length):
-        return HARD
+        return judged_name(settings, field, word(ATTRIBUTE), name, length)
     return HAS_STRAY if setting(settings, IS_NOTING) else 0
 
 

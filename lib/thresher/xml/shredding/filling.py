@@ -1,7 +1,7 @@
 """From the tape to columns: each value is written to its place once, by the rules of its type.
 
-A column of nothing but nulls takes no memory; a value that is not plainly of its type is null, and noted for the
-reference.
+A column of nothing but nulls takes no memory; a value that is not plainly of its type is noted for the
+reference (see settling.py).
 """
 
 from thresher.compiled import compiled, entry
@@ -27,9 +27,8 @@ from thresher.xml.shredding.tables import (
     DOCUMENT,
     FROM_ATTRIBUTE,
     IS_NIL,
-    IS_NOTING,
     IS_SPARK,
-    LEFT,
+    KIND_MASK,
     NOTE_WORDS,
     NOTED_CODE,
     NOTED_DOCUMENT,
@@ -344,19 +343,18 @@ def fill(
     counters: int,
     tape: int,
     end: int,
-    states: int,
     scratch: int,
     notes: int,
 ) -> int:
     """The entries of a tape → columns, and notes of what the reference must judge; where these end.
 
-    A value that is noted is null. `states` gets LEFT for a document that the reference must read.
+    The row of a value that is noted has room for it, and counts as valid.
     """
     document = 0
     null_length = setting(settings, NULL_LENGTH)
     while tape < end:
         code, span = load_word(tape), load_word(tape + 8)
-        kind, field = code & 15, code >> 8
+        kind, field = code & KIND_MASK, code >> 8
         tape += 16
         if kind == DOCUMENT:
             document = load_word(counters)
@@ -364,7 +362,7 @@ def fill(
             if span == READ:
                 stands(columns, word(0), document)
             continue
-        if kind == STRAY:
+        if kind >= STRAY:
             notes = note_down(notes, code, span, document, stray_row(columns, field, counters))
             continue
         row = next_row(columns, field, counters)
@@ -374,10 +372,8 @@ def fill(
         elif get_name(columns, field, TYPE) == STRING and code & (RAW | IS_NIL) == 0 and length != null_length:
             write_text(columns, field, row, address, length)
         elif not write_value(settings, columns, field, row, code, address, length, scratch):
-            if setting(settings, IS_NOTING) and get_name(columns, field, TYPE) != FOREIGN:
-                notes = note_down(notes, code, span, document, row)
-            else:
-                store_word(states + 8 * document, LEFT)
+            stands(columns, field, row)
+            notes = note_down(notes, code, span, document, row)
     return notes
 
 

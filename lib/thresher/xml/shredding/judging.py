@@ -14,9 +14,12 @@ from thresher.xml.options import Options
 from thresher.xml.shredding import tables
 from thresher.xml.shredding.growing import Tables
 from thresher.xml.shredding.naming import LONGEST_NAME
+from thresher.xml.shredding.walking import PASSED_OVER
+from thresher.xml.structure import fold
 
 # Roots with their declarations that are kept, and different declarations: the documents of further ones are left.
 MOST_ROOTS, MOST_SCOPES = 1000, 100
+MOST_NAMES = 10_000  # that a schema has no place for, or spells otherwise
 
 Targets = dict[tuple[int, int, str], int]
 _PLAIN = re.compile(r"[A-Za-z_:][A-Za-z0-9._:-]*")
@@ -58,12 +61,22 @@ class Judge:
             return False
         if self.targets is None:
             entry = self.tables.learn(parent, kind, name, meant)
-        elif (field, kind, meant) in self.targets:
-            entry = self.tables.add_name(parent, kind, name, self.targets[field, kind, meant])
         else:
-            return False
+            target = self._target(field, kind, meant)
+            is_rescued = kind == tables.ATTRIBUTE or scope > 0
+            if (target == PASSED_OVER and is_rescued) or len(self.names) >= MOST_NAMES:
+                return False
+            entry = self.tables.add_name(parent, kind, name, target)
         self.names[entry] = meant
         return True
+
+    def _target(self, field: int, kind: int, name: str) -> int:
+        """The field of a name in any spelling."""
+        assert self.targets is not None
+        if (field, kind, name) in self.targets:
+            return self.targets[field, kind, name]
+        prefix = self.tables.options.attribute_prefix if kind == tables.ATTRIBUTE else ""
+        return self.targets.get((field, tables.FOLDED, fold(prefix + name)), PASSED_OVER)
 
     def _meant(self, scope: int, kind: int, name: str) -> str:
         names = self._namespaces[scope - 1]

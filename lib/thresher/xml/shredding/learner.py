@@ -96,25 +96,26 @@ class Learner:
         names = made.names[1 : int(made.settings[tables.NAME_COUNT])]
         pool = made.pool.tobytes()
         self._make_room(len(made.fields))
-        nodes = [self._node(field) for field in range(int(made.settings[tables.FIELD_COUNT]))]
+        nodes = {0: self._node(0)}
         keys: dict[int, str] = {}
         parents: dict[int, int] = {}
         for entry, row in enumerate(names.tolist(), 1):
+            kind, times = row[tables.KIND], row[tables.SEEN]
+            if kind != tables.FOLDED and not times:
+                continue  # of refused documents alone, which may have any number
             written = pool[row[tables.PLACE] : row[tables.PLACE] + row[tables.LENGTH]].decode()
             name = self.work.judge.names.get(entry, written)
-            kind = row[tables.KIND]
             target = 0 if kind == tables.ROOT else row[tables.TARGET]
             if kind == tables.FOLDED:
                 keys[target], parents[target] = name, row[tables.PARENT]
                 continue
-            if row[tables.SEEN]:
-                node = nodes[target]
-                node.names[self._field_name(kind, name)] += row[tables.SEEN]
-                node.kinds[_KINDS[kind]] += row[tables.SEEN]
+            if target not in nodes:
+                nodes[target] = self._node(target)
+            nodes[target].names[self._field_name(kind, name)] += times
+            nodes[target].kinds[_KINDS[kind]] += times
         # A field's number is higher than that of the field above it: from the last on, all below are complete.
-        for field in sorted(keys, reverse=True):
-            if nodes[field].names:
-                nodes[parents[field]].children[keys[field]] = nodes[field]
+        for field in sorted(nodes.keys() - {0}, reverse=True):
+            nodes[parents[field]].children[keys[field]] = nodes[field]
         nodes[0].documents = nodes[0].kinds.total()
         return nodes[0]
 

@@ -25,6 +25,7 @@ from thresher.xml.shredding.tables import (
     FOLDED,
     FORM,
     FULL,
+    HARD,
     HASH_MASK,
     HASHES,
     IS_ARRAY,
@@ -170,6 +171,14 @@ def new_name(settings: int, field: int, kind: int, address: int, length: int) ->
     """The entry of a name as written that is not known below a field: a new one, or a refusal."""
     local = local_start(address, length) if setting(settings, IS_LOCAL) else address
     return learn_name(settings, field | setting(settings, SCOPE), kind, local, length - (local - address))
+
+
+@compiled
+def judged_name(settings: int, field: int, kind: int, address: int, length: int) -> int:
+    """Leave a name as written to who judges names outside of the loops; a refusal where its prefix would be lost."""
+    if setting(settings, IS_LOCAL):
+        return HARD
+    return missed(settings, field | setting(settings, SCOPE), kind, address, length)
 
 
 @compiled

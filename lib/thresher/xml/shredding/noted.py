@@ -8,10 +8,10 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import pyarrow as pa
 
-from thresher.xml.building import Builder, Spot
+from thresher.xml.building import Builder, Spot, reason_against, type_error
 from thresher.xml.decoding import position
 from thresher.xml.document import read
-from thresher.xml.elements import Tree, text_of
+from thresher.xml.elements import text_of
 from thresher.xml.options import DEEPEST, Options
 from thresher.xml.reference import Remarks
 from thresher.xml.shredding import tables
@@ -25,6 +25,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SOMEWHERE = Element("_")  # stands for the tag of whatever a spot is about
 
 Ordinals = tuple[int, ...]
+Path = tuple[str, ...]
 
 
 class Note(NamedTuple):
@@ -57,17 +58,22 @@ class Noted:
     starts: np.ndarray
     offsets: Callable[[int], np.ndarray]
     places: dict[tuple[int, Ordinals, str], str] = field(default_factory=dict)
+    named: dict[tuple[int, Ordinals], tuple[Path, str]] = field(default_factory=dict)
 
     def judged(self, states: np.ndarray) -> tuple[dict[int, Remarks], list[int]]:
-        """The remarks on documents that were read, and the documents that the reference must read as a whole."""
+        """The remarks on documents, and those that are left: without remarks to the reference, else without a value."""
         remarks: dict[int, Remarks] = {}
         left: list[int] = []
+        if self.plan.options.is_spark:
+            return remarks, self.notes[:, tables.NOTED_DOCUMENT].tolist()
         for document, notes in self._by_document(states):
             said = self._remarks(document, notes)
             if said is None:
                 left.append(document)
             elif said.errors or said.rescued:
                 remarks[document] = said
+                if said.errors and self.plan.options.mode != "permissive":
+                    left.append(document)
         return remarks, left
 
     def _by_document(self, states: np.ndarray) -> Iterator[tuple[int, list[tuple[Note, Element]]]]:
@@ -133,10 +139,10 @@ class Noted:
         for note, piece in notes:
             if note.what in _STRAYS:
                 self._rescue(builder, note, piece)
+            elif note.what & tables.KIND_MASK == tables.EARLIER:
+                builder.rescue_at(self._named(note.field, note.ordinals)[1], self._text(note, piece))
             elif not self._refused(builder, note, piece, places):
                 return None
-        if builder.errors and self.plan.options.mode != "permissive":
-            return None
         return Remarks.of(builder)
 
     def _rescue(self, builder: Builder, note: Note, piece: Element) -> None:
@@ -154,7 +160,7 @@ class Noted:
     def _refused(self, builder: Builder, note: Note, piece: Element, places: "_Places") -> bool:
         """Refuse a value that is not of its type; False where it is, after all, or where its element's place is not
         at hand."""
-        text = piece.attrib["_"] if note.what & tables.FROM_ATTRIBUTE else text_of(piece)
+        text = self._text(note, piece)
         plan = self.plan.scalar(note.field)
         assert plan.texts is not None
         try:
@@ -163,9 +169,22 @@ class Noted:
             place = places.of_tag_before(note)
             if place is None:
                 return False
-            builder.tree = Tree(_SOMEWHERE, lambda: {_SOMEWHERE: place})
-            builder.refuse_text(text, plan, self._spot(note.field, note.ordinals), error)
+            text = self.plan.options.trimmed(text)
+            path, spot = self._named(note.field, note.ordinals)
+            builder.errors.append(type_error(path, place, reason_against(text, plan, error), text))
+            builder.rescue_at(spot, text)
             return True
+
+    def _text(self, note: Note, piece: Element) -> str:
+        return piece.attrib["_"] if note.what & tables.FROM_ATTRIBUTE else text_of(piece)
+
+    def _named(self, number: int, ordinals: Ordinals) -> tuple[Path, str]:
+        """The path of a field in the schema, and its place as some items of arrays."""
+        key = number, ordinals
+        if key not in self.named:
+            spot = self._spot(number, ordinals)
+            self.named[key] = spot.path, spot.place
+        return self.named[key]
 
     def _spot(self, number: int, ordinals: Ordinals) -> Spot:
         """Where a field stands as some items of arrays."""

@@ -21,6 +21,13 @@ BANG, QUOTE, SHARP, AMPERSAND, APOSTROPHE = 33, 34, 35, 38, 39
 DASH, DOT, SLASH, COLON, SEMICOLON, LESS, EQUALS, GREATER, QUESTION = 45, 46, 47, 58, 59, 60, 61, 62, 63
 OPEN_BRACKET, CLOSE_BRACKET = 91, 93
 XML_TARGET = int.from_bytes(b"<?xml", "little")
+# The words of a declaration; of the longest one its first eight letters.
+VERSION = int.from_bytes(b"version", "little")
+ENCODING = int.from_bytes(b"encoding", "little")
+STANDALO = int.from_bytes(b"standalo", "little")
+UTF8 = int.from_bytes(b"utf-8", "little")
+YES = int.from_bytes(b"yes", "little")
+NO = int.from_bytes(b"no", "little")
 CDATA_START = int.from_bytes(b"<![CDATA", "little")
 FIVE_BYTES = (1 << 40) - 1
 
@@ -251,52 +258,55 @@ def misc_end(address: int, end: int) -> int:
 
 @compiled
 def declaration_end(address: int, end: int, is_text: int) -> int:
-    """After the XML declaration at `<?xml`: version 1.x and, if documents are bytes, no other encoding than UTF-8."""
+    """After the XML declaration at `<?xml`; 0 for the reference: where it is not in order, or where documents are bytes
+    and it names another encoding than UTF-8."""
     at = skip_blanks(address + 5, end)
-    version = load_word(at) & ((1 << 56) - 1)
-    if at == address + 5 or version != 0x6E6F6973726576:  # version
+    if load_word(at) & ((1 << 56) - 1) != VERSION:
         return 0
-    at = skip_blanks(at + 7, end)
-    if load_byte(at) != EQUALS:
+    start, close = _declared(at + 7, end)
+    if close < start + 3 or load_byte(start) != 49 or load_byte(start + 1) != DOT:
         return 0
-    at = skip_blanks(at + 1, end)
-    quote = load_byte(at)
-    if (quote != QUOTE and quote != APOSTROPHE) or load_byte(at + 1) != 49 or load_byte(at + 2) != DOT:
-        return 0
-    at += 3
-    digits = at
-    while 48 <= load_byte(at) <= 57:
-        at += 1
-    if at == digits or load_byte(at) != quote:
-        return 0
-    at += 1
-    rest = at
-    while at < end and load_byte(at) != QUESTION:
-        if load_byte(at) == LESS or load_byte(at) == GREATER:
+    for digit in range(start + 2, close):
+        if not 48 <= load_byte(digit) <= 57:
             return 0
-        at += 1
-    if at + 1 >= end or load_byte(at + 1) != GREATER:
-        return 0
-    return at + 2 if is_text or _declares_utf8(rest, at) else 0
+    at = skip_blanks(close + 1, end)
+    if at > close + 1 and load_word(at) == ENCODING:
+        start, close = _declared(at + 8, end)
+        is_utf8 = close == start + 5 and (load_word(start) & FIVE_BYTES) | 0x202020 == UTF8
+        if close <= start or not (is_text or is_utf8):
+            return 0
+        at = skip_blanks(close + 1, end)
+    if at > close + 1 and load_word(at) == STANDALO and load_byte(at + 8) == 110 and load_byte(at + 9) == 101:  # ne
+        start, close = _declared(at + 10, end)
+        is_yes = close == start + 3 and load_word(start) & 0xFFFFFF == YES
+        is_no = close == start + 2 and load_word(start) & 0xFFFF == NO
+        if not (is_yes or is_no):
+            return 0
+        at = skip_blanks(close + 1, end)
+    is_end = at + 1 < end and load_byte(at) == QUESTION and load_byte(at + 1) == GREATER
+    return at + 2 if is_end else 0
 
 
 @compiled
-def _declares_utf8(address: int, end: int) -> bool:
-    """Whether the rest of a declaration names no encoding, or first of all UTF-8."""
-    at = address
-    while at < end and load_word(at) != 0x676E69646F636E65:  # encoding
-        at += 1
-    if at >= end:
-        return True
-    if skip_blanks(address, end) != at or at == address:
-        return False
-    at = skip_blanks(at + 8, end)
+def _declared(address: int, end: int) -> tuple[int, int]:
+    """From after a name in the declaration: its value's first place and closing quote; 0 where there is none."""
+    at = skip_blanks(address, end)
     if load_byte(at) != EQUALS:
-        return False
+        return 0, 0
     at = skip_blanks(at + 1, end)
     quote = load_byte(at)
-    is_utf8 = (load_word(at + 1) & FIVE_BYTES) | 0x202020 == 0x382D667475  # utf-8
-    return (quote == QUOTE or quote == APOSTROPHE) and is_utf8 and load_byte(at + 6) == quote and at + 6 < end
+    if quote != QUOTE and quote != APOSTROPHE:
+        return 0, 0
+    close = at + 1
+    while close < end and _is_in_value(load_byte(close)):
+        close += 1
+    return (at + 1, close) if close < end and load_byte(close) == quote else (0, 0)
+
+
+@compiled
+def _is_in_value(byte: int) -> bool:
+    """Whether it is a letter, a digit, or one of -._: as values in a declaration have them."""
+    return 97 <= byte | 32 <= 122 or 48 <= byte <= 58 or byte == DASH or byte == DOT or byte == 95
 
 
 @compiled

@@ -16,6 +16,7 @@ from thresher.xml.shredding.growing import PADDING, Tables
 from thresher.xml.shredding.judging import Judge
 from thresher.xml.shredding.noted import Noted
 from thresher.xml.shredding.plan import Plan
+from thresher.xml.shredding.settling import settled
 from thresher.xml.shredding.walking import walk
 
 # Bytes of documents that are walked at a time: small, so that the tape stays near; more for many columns, each of which
@@ -28,7 +29,8 @@ MOST_JUDGED = 200  # names that are judged outside of the loops for one document
 class Shred:
     """Consecutive documents: the first's row, the values of what was read, and which are left (from the first).
 
-    `remarks`: by row (from the first) what is wrong with documents that were read, and what their schema does not know.
+    `remarks`: by row (from the first) what is wrong with documents, and what their schema does not know. One that is
+    left, and has remarks all the same, has no value.
     """
 
     first: int
@@ -201,10 +203,11 @@ class Shredder:
             counters,
             work.tape.ctypes.data,
             tape_end,
-            states.ctypes.data,
             work.scratch.ctypes.data,
             work.notes.ctypes.data,
         )
+        notes = work.notes[: (notes_end - work.notes.ctypes.data) // 8].reshape(-1, tables.NOTE_WORDS)
+        notes = settled(self.plan, notes, base, work.columns, buffer)
         finish(columns, fields, count, counters)
         arena.describe(
             columns,
@@ -215,7 +218,6 @@ class Shredder:
             buffer.address + self.message.nodes,
             buffer.address + self.message.buffers,
         )
-        notes = work.notes[: (notes_end - work.notes.ctypes.data) // 8].reshape(-1, tables.NOTE_WORDS)
         return self.message.read(buffer, memory, rows), notes
 
 

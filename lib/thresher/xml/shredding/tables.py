@@ -52,7 +52,7 @@ from thresher.xml.shredding.machine import row_of_words, table
     SCRATCH_ROOM,
     UNKNOWN,  # room for the attributes of one tag that have no field
     ROOT_ENTRY,  # the name of the root read last
-    IS_NOTING,  # whether what has no place, or is no value of its type, is noted for the reference
+    IS_NOTING,  # whether what has no place is noted for the reference
 ) = range(46)
 SETTINGS = 64
 
@@ -71,10 +71,12 @@ STRUCT, SCALAR, SKIPPED = range(3)
 OPEN_FIELD, OPEN_NAME, OPEN_LENGTH, OPEN_NUMBER, OPEN_ENTRY, OPEN_STRAY = range(6)
 
 # --- the tape: two words an entry: number << 8 | kind and flags; start << 32 | length
-DOCUMENT, START, VALUE, END, STRAY = range(5)  # a stray has no place in the field that it names; RAW: a text
+# A stray has no place in the field that it names (RAW: it is a text); an earlier value gives way to a later one.
+DOCUMENT, START, VALUE, END, STRAY, EARLIER = range(6)
+KIND_MASK = 15
 RAW, FROM_ATTRIBUTE, IS_NIL = 16, 32, 64
 
-# --- notes: a stray, or a value that is not plainly of its type; four words
+# --- notes: a stray, an earlier value, or one that is not plainly of its type; four words
 # its entry on the tape, the document, and the row of its field: of an array, the item
 NOTED_CODE, NOTED_SPAN, NOTED_DOCUMENT, NOTED_ROW = range(4)
 NOTE_WORDS = 4

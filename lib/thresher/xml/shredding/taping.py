@@ -5,14 +5,18 @@ from thresher.xml.shredding.machine import load_word, store_word, word
 from thresher.xml.shredding.naming import learn_name
 from thresher.xml.shredding.tables import (
     BYTES,
+    DOCUMENT,
+    EARLIER,
     END,
     FIELDS,
     FORM,
     HARD,
     IS_ARRAY,
     IS_LEARNING,
+    IS_NIL,
     IS_NOTING,
     IS_SPARK,
+    KIND_MASK,
     RAW,
     SCALAR,
     STANDS,
@@ -89,7 +93,9 @@ def note_text(settings: int, base: int, field: int, number: int, flags: int, sta
         if setting(settings, IS_NOTING):
             return note(tape, field, word(STRAY | RAW), start - base, length)
         return tape if setting(settings, IS_SPARK) else HARD
-    if get(fields, target, FORM) != SCALAR or stands_twice(fields, target, number):
+    if get(fields, target, FORM) != SCALAR:
+        return HARD
+    if stands_twice(fields, target, number) and not gives_way(settings, target, tape):
         return HARD
     return note_value(settings, word(0), target, flags, start - base, length, tape)
 
@@ -103,3 +109,23 @@ def stands_twice(fields: int, field: int, parent_number: int) -> bool:
         return True
     put(fields, field, STANDS, parent_number)
     return False
+
+
+@compiled
+def gives_way(settings: int, field: int, tape: int) -> bool:
+    """Let the latest value of a scalar give way to the next one; False where the reference must rescue it."""
+    if not setting(settings, IS_NOTING):
+        return False
+    while True:
+        tape -= 16
+        code = load_word(tape)
+        if code & KIND_MASK == DOCUMENT:
+            return False
+        if code >> 8 == field and code & KIND_MASK == VALUE:
+            break
+    before = load_word(tape - 16)
+    has_attributes = before >> 8 == field and before & KIND_MASK == STRAY
+    if has_attributes or code & IS_NIL:
+        return False
+    store_word(tape, code + EARLIER - VALUE)
+    return True

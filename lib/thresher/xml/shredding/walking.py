@@ -7,7 +7,7 @@ the plan is passed over; by default it is noted (see noted.py).
 from thresher.compiled import compiled, entry, inlined
 from thresher.xml.shredding.attributes import HAS_DATA, HAS_STRAY, IS_CLOSED, IS_NULL, walk_attributes
 from thresher.xml.shredding.machine import load_byte, load_word, same_name, store_word, word
-from thresher.xml.shredding.naming import is_spelt_otherwise, new_name, written_name
+from thresher.xml.shredding.naming import is_spelt_otherwise, judged_name, new_name, written_name
 from thresher.xml.shredding.roots import walk_root
 from thresher.xml.shredding.scanning import (
     BLANK,
@@ -71,7 +71,16 @@ from thresher.xml.shredding.tables import (
     set_setting,
     setting,
 )
-from thresher.xml.shredding.taping import close_stray, note, note_end, note_start, note_text, note_value, stands_twice
+from thresher.xml.shredding.taping import (
+    close_stray,
+    gives_way,
+    note,
+    note_end,
+    note_start,
+    note_text,
+    note_value,
+    stands_twice,
+)
 
 PASSED_OVER = 1  # the field of elements without a place, below which there is none
 
@@ -88,10 +97,11 @@ def _child(settings: int, field: int, previous: int, name: int, end: int) -> tup
     if is_struct and (setting(settings, IS_LEARNING) or setting(settings, IS_NAMESPACED)):
         return new_name(settings, field, word(ELEMENT), name, length), length
     is_passed_over = setting(settings, IS_SPARK) and not setting(settings, HAS_WILDCARD)
-    if not (is_passed_over or setting(settings, IS_NOTING)) or not is_plain_name(name, length):
+    if not (is_passed_over or setting(settings, IS_NOTING)):
         return HARD, 0
-    if is_struct and is_spelt_otherwise(settings, field, word(ELEMENT), name, length):
-        return HARD, 0
+    is_plain = is_plain_name(name, length)
+    if not is_plain or (is_struct and is_spelt_otherwise(settings, field, word(ELEMENT), name, length)):
+        return judged_name(settings, field, word(ELEMENT), name, length), length
     return 0, length
 
 
@@ -166,10 +176,11 @@ def walk_document(settings: int, base: int, first: int, last: int, tape: int) ->
             entry, length = _child(settings, above, previous, name, end)
             if entry < 0:
                 return entry
-            if entry:
-                field, previous = get_name(names, entry, TARGET), entry
+            field = get_name(names, entry, TARGET) if entry else word(PASSED_OVER)
+            if field != PASSED_OVER or is_learning:
+                previous = entry
             else:
-                field = word(PASSED_OVER)
+                entry = word(0)
                 if setting(settings, IS_NOTING) and above != PASSED_OVER:
                     stray = tape
                     tape = note(tape, above, word(STRAY), address - base, word(0))
@@ -183,7 +194,7 @@ def walk_document(settings: int, base: int, first: int, last: int, tape: int) ->
         if nodes < 0 or depth >= max_depth:
             return HARD
         if not is_learning and depth and form != SKIPPED:
-            if stands_twice(fields, field, above_number):
+            if stands_twice(fields, field, above_number) and not (form == SCALAR and gives_way(settings, field, tape)):
                 return HARD
             if form == STRUCT:
                 tape = note_start(settings, entry, field, tape)
