@@ -58,9 +58,9 @@ def loads():
         process.stdin.flush()
         return process.stdout.readline().strip()
 
-    yield load
-    process.stdin.close()
-    assert process.wait(30) == 0
+    with process:
+        yield load
+    assert process.returncode == 0
 
 
 def deliver(landing: Path, mode: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from thresher.datasets import quarantine_of as dataset_of
+from thresher.datasets import quarantine_of
 from thresher.frame import Frame
 from thresher.lake import Lake
 
@@ -26,6 +26,9 @@ SCHEMA = pa.schema(
         ("content", pa.binary()),
     ]
 )
+
+
+dataset_of = quarantine_of
 
 
 def keep(lake: Lake, target: str, refused: Frame) -> int:

@@ -83,14 +83,16 @@ def files(
 
 
 def _of_database(
-    lake: Lake, url: str, target: str, mode: str, order_by: Sequence[str], options: Mapping[str, Any]
+    lake: Lake, url: str, target: str, mode: str, order_by: Sequence[str], options: dict[str, Any]
 ) -> tuple[arrivals.Arrivals, formats.Format]:
     """A table of a database as the one file that has arrived: all of it, or what comes after the last `order_by`.
 
     With a key, the rows of the last moment are read again: more of them may have come since.
     """
+    from thresher.ingest.formats import mapped
     from thresher.ingest.formats.database import Database, DatabaseOptions
 
+    mapping = mapped.TableMapping.taken_from(options, target)
     table = formats.settings(DatabaseOptions, options).table
     if not table:
         raise UsageError(f"{target}: which table of the database? Name it in options: {{table: public.orders}}")
@@ -100,9 +102,8 @@ def _of_database(
         (last,) = lake.sql(query).to_arrow().column("last_value").to_pylist()
         after = {} if last is None else {order_by[0]: last}
     state = FileState(target, table, table, 0, 0, "", "landed")
-    return arrivals.Arrivals([(LandingFile(Path(table), table), state)]), Database(
-        url, table, after, mode in ("current", "scd2")
-    )
+    found = Database(url, table, after, inclusive=mode in ("current", "scd2"))
+    return arrivals.Arrivals([(LandingFile(Path(table), table), state)]), mapping.applied(found) if mapping else found
 
 
 def _find(lake: Lake, source: str, target: str, mode: str) -> list[LandingFile]:

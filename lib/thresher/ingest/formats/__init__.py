@@ -13,6 +13,8 @@ from thresher.landing import LandingFile
 
 NAMES = ("auto", "csv", "dms", "parquet", "json", "debezium", "canal", "maxwell", "documents", "database")
 
+_OF_MANY_TABLES = ("debezium", "canal", "maxwell")
+
 T = TypeVar("T")
 
 
@@ -55,16 +57,22 @@ def open_format(
 ) -> Format:
     """The format of that name, or the one that the files are in, with the settings that it takes from `options`.
 
-    Raises UsageError for an unknown name or option.
+    With the options `mappings` and `table` its rows go through AWS DMS's table mappings. Raises UsageError for an
+    unknown name or option.
     """
+    from thresher.ingest.formats.mapped import TableMapping
     from thresher.ingest.formats.recognition import recognized
 
     if name not in NAMES:
         raise UsageError(f"{target}: format {name!r} is unknown; expected one of {', '.join(NAMES)}")
     if name == "database":
         raise UsageError(f"{target}: format 'database' reads from a URL (postgresql://…); found files")
+    options = dict(options)
+    mapping = TableMapping.taken_from(options, target)
     if name == "auto":
         name = recognized(files, options)
+    if mapping and name not in _OF_MANY_TABLES:
+        del options["table"]
     opened = {
         "csv": _csv,
         "dms": _dms,
@@ -76,7 +84,7 @@ def open_format(
         "documents": _documents,
     }[name]
     try:
-        return opened(columns, options)
+        return mapping.applied(opened(columns, options)) if mapping else opened(columns, options)
     except UsageError as error:
         raise UsageError(f"{target}: format {name}: {error}") from None
 

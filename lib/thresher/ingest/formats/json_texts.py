@@ -153,8 +153,10 @@ def _values(path: Path) -> Iterator[Text]:
                 begin = int(end)
             rest = rest[begin:]
             if len(rest) > MOST_BYTES:
-                yield Text(row + 1, line, _between(rest).content[:MOST_BYTES], is_cut=True)
-                return
+                raise ValueError(
+                    f"object {row + 1}, from line {line} on, is longer than {MOST_BYTES >> 20} MiB or has no end, so "
+                    f"what follows it cannot be told; deliver one object a line, then the rest of the file loads"
+                )
     found = _between(rest)
     last = found.content.removesuffix(b"]").rstrip(_SPACE) if depth else found.content
     if last or (depth and not found.content):
