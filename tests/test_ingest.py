@@ -176,4 +176,4 @@ def test_brackets_in_a_folder_and_links_that_lead_nowhere(tmp_path):
     assert [file.name for file in landing.find(str(folder))] == ["a.xml", "gone.xml"]
     assert [file.name for file in landing.find(str(folder / "a.xml"))] == ["a.xml"]
     loaded = ingest.files(Lake(tmp_path / "lake"), str(folder), "raw.t")
-    assert loaded.counts.more["files vanished"] == 1
+    assert [(row["source"], row["rule"]) for row in refusals(loaded)] == [("gone.xml", "unreadable file")]

@@ -1,5 +1,6 @@
 """landing → raw, file by file: changes applied once each, whatever the order in which they arrive."""
 
+import json
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -75,20 +76,47 @@ def test_a_late_change_of_a_deleted_key_does_not_bring_it_back(lake, tmp_path):
     assert table(lake, "id", "v") == [(1, "again")]
 
 
+def messages(path, *told):
+    """Debezium's messages: (operation, position in the log, id, v)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        {
+            "op": op,
+            "before": {"id": id, "v": v} if op == "d" else None,
+            "after": {"id": id, "v": v} if op in "cur" else None,
+            "source": {"db": "shop", "table": "t", "ts_ms": 1_700_000_000_000 + lsn, "lsn": lsn},
+        }
+        for op, lsn, id, v in told
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 @embedded_only
 def test_an_emptied_table_keeps_only_what_came_after(lake, tmp_path):
     landing = tmp_path / "in"
-    deliver(landing / "LOAD00000001.parquet", [{"id": 1, "v": "a"}, {"id": 2, "v": "b"}])
-    load(lake, landing)
-    emptied = [{"Op": "I", "id": 3, "v": "c"}, {"Op": "T", "id": None, "v": None}, {"Op": "I", "id": 2, "v": "new"}]
-    deliver(landing / "20240809-000000000.parquet", emptied)
-    assert load(lake, landing).counts.more["deleted"] == 1
-    deliver(landing / "20240808-000000000.parquet", [{"Op": "I", "id": 9, "v": "before"}])
-    load(lake, landing)
+    both = [{"mode": "current"}, {"mode": "scd2", "target": "raw.v"}]
+
+    def load_both():
+        return [
+            ingest.files(lake, str(landing), more.get("target", "raw.t"), mode=more["mode"], key=["id"])
+            for more in both
+        ][0]
+
+    messages(landing / "1.json", ("c", 10, 1, "a"), ("c", 20, 2, "b"))
+    load_both()
+    messages(landing / "2.json", ("c", 30, 3, "c"), ("t", 40, None, None), ("c", 50, 2, "new"))
+    assert load_both().counts.more["deleted"] == 1
+    messages(landing / "3.json", ("c", 35, 9, "before"))
+    load_both()
     assert table(lake, "id", "v") == [(2, "new")]
-    versions = ingest.files(lake, str(landing), "raw.v", mode="scd2", format="dms", key=["id"])
-    assert sorted((row["id"], row["v"]) for row in versions.rows.to_arrow().to_pylist() if row["is_current"]) == [
-        (2, "new")
+    versions = lake.read("raw.v").to_arrow().to_pylist()
+    assert [(row["id"], row["v"]) for row in versions if row["is_current"]] == [(2, "new")]
+    assert sorted((row["id"], row["v"]) for row in versions) == [
+        (1, "a"),
+        (2, "b"),
+        (2, "new"),
+        (3, "c"),
+        (9, "before"),
     ]
 
 
@@ -128,7 +156,7 @@ def test_landing_may_be_cleared_once_it_is_loaded(lake, tmp_path):
 
 @embedded_only
 def test_changes_need_a_key_and_a_mode_that_applies_them(lake, tmp_path):
-    deliver(tmp_path / "in" / "LOAD1.parquet", [{"id": 1}])
+    deliver(tmp_path / "in" / "20240809-000000000.parquet", [{"Op": "I", "id": 1}])
     with pytest.raises(UsageError, match="name them in key"):
         load(lake, tmp_path / "in", key=[])
     with pytest.raises(UsageError, match="choose 'history'"):
@@ -165,9 +193,7 @@ def test_the_policies_for_drift(lake, tmp_path):
     assert table(lake, "id", "v", "_rescued") == [(1, "b", '{"extra": 7}')]
 
 
-CHANGES = st.lists(
-    st.tuples(st.sampled_from("IUD"), st.integers(1, 4), st.integers(0, 3)), min_size=1, max_size=12
-)
+CHANGES = st.lists(st.tuples(st.sampled_from("IUD"), st.integers(1, 4), st.integers(0, 3)), min_size=1, max_size=12)
 
 
 @given(changes=CHANGES, data=st.data())
