@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thresher import ingest
@@ -249,6 +249,7 @@ VALUES = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(VALUES, VALUES), max_size=20), st.sampled_from(["\n", "\r\n"]))
 def test_what_a_library_writes_is_read_back(tmp_path_factory, rows, line_end):
     text = io.StringIO(newline="")
@@ -261,6 +262,7 @@ def test_what_a_library_writes_is_read_back(tmp_path_factory, rows, line_end):
     assert found == [(a, b, number, None) for number, (a, b) in enumerate(rows, 1)]
 
 
+@settings(deadline=None)
 @given(st.lists(VALUES, max_size=20))
 def test_typed_values_stand_for_their_texts(values):
     column = pa.array(values, pa.string())
@@ -280,6 +282,7 @@ def test_typed_values_stand_for_their_texts(values):
             assert str(value).lower().startswith(text.strip().replace("T", " ").lower())
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused_alike_each_time(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("csv") / "a.csv"

@@ -51,7 +51,8 @@ for line in sys.stdin:
 @pytest.fixture(scope="module")
 def loads():
     """A process with the library loaded, which forks one for each load: `loads(lake, landing, mode, seconds)`."""
-    process = subprocess.Popen([sys.executable, "-c", LOADING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-c", LOADING], text=True, **pipes)
 
     def load(*what):
         process.stdin.write("\t".join(map(str, what)) + "\n")
@@ -83,6 +84,7 @@ def state(lake: Path) -> dict[str, list[str]]:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_killed_load_runs_again_as_if_nothing_had_happened(mode, loads, tmp_path):
     deliver(tmp_path / "in", mode)
+    assert loads(tmp_path / "first", tmp_path / "in", mode, 60) == "ended"
     began = time.monotonic()
     assert loads(tmp_path / "undisturbed", tmp_path / "in", mode, 60) == "ended"
     duration = time.monotonic() - began
@@ -92,6 +94,8 @@ def test_a_killed_load_runs_again_as_if_nothing_had_happened(mode, loads, tmp_pa
     kills = 0
     for number in range(max(1, KILLS // len(MODES))):
         lake = tmp_path / f"lake {number}"
+        for _ in range(2):  # well before it ends
+            kills += loads(lake, tmp_path / "in", mode, chance.uniform(0, duration / 3)) == "killed"
         while loads(lake, tmp_path / "in", mode, chance.uniform(0, duration)) == "killed":
             kills += 1
         assert loads(lake, tmp_path / "in", mode, 60) == "ended"

@@ -36,6 +36,15 @@ def quarantine_of(name: str) -> str:
     return "quarantine." + "_".join(parse_name(name))
 
 
+def quarantined(name: str) -> str:
+    """The dataset whose quarantine a dataset is.
+
+    >>> quarantined("quarantine.raw_courses")
+    'raw.courses'
+    """
+    return ".".join(parse_name(name)[1].split("_", 1))
+
+
 def changes_of(name: str) -> str:
     """The dataset of the changes that are kept beside another, for those that come late.
 

@@ -83,7 +83,8 @@ class Lake:
 
         Raises DatasetNotFound, and LakeError for a version that is not there.
         """
-        return self.engine.read(self._existing(name, version), version)
+        self._existing(name, version)
+        return self.engine.read(self.location(name), version)
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None, **frames: Rows) -> Frame:
         """The result of one query in Spark's dialect over datasets by name, and over `frames` by keyword.
@@ -122,7 +123,7 @@ class Lake:
 
     def schema(self, name: str) -> pa.Schema:
         """Names and types of a dataset's columns."""
-        return _schema(DeltaTable(self._existing(name)))
+        return _schema(self._existing(name))
 
     def tables(self, zone: str | None = None) -> list[Dataset]:
         """All datasets, or those of a zone, by name. Raises LakeError for one that cannot be read."""
@@ -141,7 +142,7 @@ class Lake:
     def history(self, name: str) -> list[dict[str, Any]]:
         """One entry per version, newest first: version, timestamp (UTC), operation, run (empty if by hand), and
         the batch of landing files that it is of (empty for others)."""
-        entries = DeltaTable(self._existing(name)).history()
+        entries = self._existing(name).history()
         return [
             {
                 "version": entry["version"],
@@ -255,11 +256,10 @@ class Lake:
                 return
             if not frame.count():
                 return
-            data = fitted(
-                self.engine.sql(f"select {plain} from rows", {"rows": frame}), self.schema(name), name, is_evolving=True
-            )
+            known = self.schema(name)
+            data = fitted(self.engine.sql(f"select {plain} from rows", {"rows": frame}), known, name, is_evolving=True)
             self._check_partitions(name, data, partition_by, exists=True)
-            if data.schema != self.schema(name):
+            if data.schema != known:
                 self._commit(name, data.head(0), mode="append", schema_mode="merge")
             parts = [
                 f"cast({quoted(f.name)} as {ddl(f.type)}) as {quoted(f.name)}"
@@ -304,10 +304,9 @@ class Lake:
         zone, table = parse_name(name)
         return self.path / zone / table
 
-    def _existing(self, name: str, version: int | None = None) -> Path:
-        table = self.location(name)
+    def _existing(self, name: str, version: int | None = None) -> DeltaTable:
         try:
-            DeltaTable(table, version=version)
+            return DeltaTable(self.location(name), version=version)
         except TableNotFoundError:
             close = get_close_matches(name, self.names(), 1)
             hint = (
@@ -317,7 +316,6 @@ class Lake:
         except (DeltaError, OSError) as error:
             what = name if version is None else f"{name} version {version}"
             raise LakeError(f"{what} in lake {self.path} cannot be read: {error}") from error
-        return table
 
     def _check_partitions(self, name: str, frame: Frame, partition_by: Sequence[str], exists: bool) -> None:
         found = DeltaTable(self.location(name)).metadata().partition_columns if exists else list(partition_by)
@@ -342,7 +340,7 @@ class Lake:
 
     def describe(self, name: str) -> Dataset:
         """What is known of a dataset without reading its rows. Raises DatasetNotFound, LakeError."""
-        table = DeltaTable(self._existing(name))
+        table = self._existing(name)
         files = pa.table(table.get_add_actions(flatten=True))
         known = files.column("num_records").to_pylist() if "num_records" in files.column_names else [None]
         rows = self.engine.read(self.location(name)).count() if None in known else sum(known)

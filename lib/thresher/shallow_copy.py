@@ -73,9 +73,7 @@ def copy(source: Path, lake: Path, name: str, *, full: bool = False, replace: bo
 
 def needed(source: Path, lake: Path, steps: Iterable[Step]) -> list[str]:
     """What steps read and write that the lake lacks and the source has."""
-    names = dict.fromkeys(
-        name for step in steps for name in (*step.reads, *with_companions(step.writes))
-    )
+    names = dict.fromkeys(name for step in steps for name in (*step.reads, *with_companions(step.writes)))
     return [name for name in names if not state(lake, name) and state(source, name)]
 
 

@@ -15,16 +15,21 @@ twice changes nothing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+
+import pyarrow as pa
 
 from thresher.datasets import changes_of
 from thresher.frame import Frame
 from thresher.lake import Lake
+from thresher.sql.params import literal
 from thresher.types import ddl, quoted
 
 MODES = ("overwrite", "append", "current", "history", "scd2")
 FROM_THE_BEGINNING = "timestamp '1900-01-01 00:00:00'"
 """When a version became valid whose time nobody tells: before all others."""
 
+_MOST_PARTITIONS = 1_000
 _LOG = ("_op", "_at", "_sequence", "_file", "_row")
 _ORDERED = ("_sequence", "_file", "_row")
 _WORDS = {"I": "inserts", "U": "updates", "D": "deletes", "T": "truncates"}
@@ -40,7 +45,10 @@ class Applied:
 
 @dataclass(frozen=True)
 class Load:
-    """One load of changes into a dataset, whose commits carry the load's `note`."""
+    """One load of changes into a dataset, whose commits carry the load's `note`.
+
+    `again` are the files that were read before, of which the dataset may have rows.
+    """
 
     lake: Lake
     target: str
@@ -49,6 +57,7 @@ class Load:
     note: Mapping[str, str]
     has_changes: bool = False
     partition_by: Sequence[str] = ()
+    again: Sequence[str] = ()
 
     @property
     def beside(self) -> str:
@@ -81,8 +90,25 @@ class Load:
         return Applied({"superseded": rows.count() - latest.count()})
 
     def _append(self, rows: Frame) -> Applied:
-        self._write(self._select(rows, "_file", "_row"), "append")
-        return Applied()
+        new = self._not_there(rows) if self.again else rows
+        self._write(self._select(new, "_file", "_row"), "append")
+        return Applied(duplicate=rows.count() - new.count() if self.again else 0)
+
+    def _not_there(self, rows: Frame) -> Frame:
+        """The rows that the dataset lacks, of files that were read before; each is known by its file and number."""
+        there = self._existing(self.target)
+        if there is None:
+            return rows
+        again = pa.table({"_file": pa.array(self.again, pa.string())})
+        return self.lake.engine.stage(
+            self.lake.sql(
+                "select r.* from rows r left anti join (select t._file, t._row from there t "
+                "left semi join again a on a._file = t._file) t on r._file = t._file and r._row = t._row",
+                rows=rows,
+                there=there,
+                again=again,
+            )
+        )
 
     def _history(self, rows: Frame) -> Applied:
         new = self.lake.engine.stage(self._unknown(rows, self.target))
@@ -138,7 +164,7 @@ class Load:
     def _against_current(self, latest: Frame) -> Frame:
         """The changes, each with whether its key is there, and whether something later is known of it."""
         known = "cast(null as string)"
-        there = self._existing(self.target)
+        there = self._near(self._existing(self.target), latest)
         if there is not None and "_sequence" in there.columns:
             known = "_sequence"
         on_target, on_deleted = self._on("l", "t"), self._on("l", "d")
@@ -150,6 +176,20 @@ class Load:
             t=self._of_keys(there, known, latest),
             d=self._of_keys(self._deleted(), "_sequence", latest),
         )
+
+    def _near(self, there: Frame | None, latest: Frame) -> Frame | None:
+        """The rows of the dataset in the partitions of the changes, where the key tells them: the others' files need
+        not be opened."""
+        columns = [name for name in self.partition_by if name in self.key]
+        if there is None or not columns:
+            return there
+        found = self.lake.sql(f"select distinct {_listed(columns)} from latest", latest=latest).to_arrow()
+        values = {name: found.column(name).unique().to_pylist() for name in columns}
+        is_told = all(isinstance(value, str | int | date) for some in values.values() for value in some)
+        if not 0 < len(found) <= _MOST_PARTITIONS or not is_told:
+            return there
+        where = " and ".join(f"{quoted(name)} in ({', '.join(map(literal, some))})" for name, some in values.items())
+        return self.lake.sql(f"select * from there where {where}", there=there)
 
     def _of_keys(self, rows: Frame | None, known: str, empty: Frame) -> Frame:
         """The keys of a dataset with the sequence that is known of each; none where there is no dataset."""

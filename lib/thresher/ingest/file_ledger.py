@@ -8,6 +8,7 @@
 | refused | it could not be read: it is in the quarantine |
 | duplicate | its bytes came before, under another name |
 | changed | its bytes are others than those that were loaded |
+| retry | it is to be read again for what was refused of it |
 """
 
 import os
@@ -22,7 +23,9 @@ import sqlalchemy as sa
 from thresher.database import AnyText, Utc
 from thresher.ledger import Ledger
 
-STATES = ("landed", "loading", "loaded", "refused", "duplicate", "changed")
+STATES = ("landed", "loading", "loaded", "refused", "duplicate", "changed", "retry")
+_SETTLED = ("loaded", "refused", "duplicate", "changed")
+_HERE = ("loaded", "duplicate", "retry")
 _AT_ONCE = 1_000
 
 _metadata = sa.MetaData()
@@ -72,7 +75,10 @@ _drift = sa.Table(
 
 @dataclass(frozen=True)
 class FileState:
-    """One landing file of one dataset; `path` is relative to the project where it is in it. Times are UTC."""
+    """One landing file of one dataset; `path` is relative to the project where it is in it. Times are UTC.
+
+    `rows` is None until a load has read the file; a file that was read may have rows in the dataset.
+    """
 
     dataset: str
     path: str
@@ -107,16 +113,47 @@ class FileLedger:
         # A ledger that lies in its lake moves with it, and the lake's place says nothing then.
         self._lake = "" if file and file.parent.resolve() == lake.resolve() else str(lake.resolve())
 
-    def files(self, dataset: str | None = None, state: str | None = None) -> list[FileState]:
-        """The files of a dataset, or of all, by dataset and path."""
+    def files(
+        self, dataset: str | None = None, state: str | None = None, *, paths: Sequence[str] | None = None
+    ) -> list[FileState]:
+        """The files of a dataset, or of all, by dataset and path; of `paths` alone where they are given."""
         if not self._database.has(_files):
             return []
         wanted = {_files.c.dataset: dataset, _files.c.state: state}
-        query = sa.select(*(_files.c[name] for name in FileState.__dataclass_fields__)).where(
-            _files.c.lake == self._lake, *(column == value for column, value in wanted.items() if value)
+        query = (
+            sa.select(*(_files.c[name] for name in FileState.__dataclass_fields__))
+            .where(_files.c.lake == self._lake, *(column == value for column, value in wanted.items() if value))
+            .order_by(_files.c.dataset, _files.c.path)
         )
-        rows = self._database.read(query.order_by(_files.c.dataset, _files.c.path))
-        return [FileState(*row.values()) for row in rows]
+        parts = [query] if paths is None else [query.where(_files.c.path.in_(some)) for some in _cut(paths)]
+        return [FileState(*row.values()) for part in parts for row in self._database.read(part)]
+
+    def stamps(self, dataset: str) -> dict[str, tuple[int, int]]:
+        """Size and time of the files of a dataset of which nothing is to be done, by path."""
+        if not self._database.has(_files):
+            return {}
+        query = sa.select(_files.c.path, _files.c.size, _files.c.modified_ns).where(
+            self._mine(dataset), _files.c.state.in_(_SETTLED)
+        )
+        return {path: (size, modified_ns) for path, size, modified_ns in self._database.tuples(query)}
+
+    def latencies(self, run_id: str, written_after: datetime) -> list[float]:
+        """The seconds from when files were written to when a run had them in their datasets, of files written since."""
+        if not self._database.has(_files):
+            return []
+        after_ns = int(written_after.timestamp() * 1e9)
+        query = sa.select(_files.c.modified_ns, _files.c.loaded_at).where(
+            _files.c.lake == self._lake, _files.c.run_id == run_id, _files.c.modified_ns > after_ns
+        )
+        return [at.timestamp() - written / 1e9 for written, at in self._database.tuples(query) if at]
+
+    def with_bytes(self, dataset: str, checksums: Sequence[str]) -> dict[str, str]:
+        """By checksum the path of a file with these bytes that was loaded into a dataset."""
+        if not self._database.has(_files):
+            return {}
+        query = sa.select(_files.c.checksum, _files.c.path).where(self._mine(dataset), _files.c.state.in_(_HERE))
+        parts = (query.where(_files.c.checksum.in_(some)) for some in _cut(checksums))
+        return {checksum: path for part in parts for checksum, path in self._database.tuples(part)}
 
     def unfinished(self, dataset: str) -> list[Batch]:
         """The loads of a dataset that began and were not finished."""
@@ -160,11 +197,14 @@ class FileLedger:
         ended = [_batches.delete().where(*self._of(dataset, batch))] if batch else []
         self._write(dataset, files, *ended)
 
-    def forget(self, dataset: str, paths: Iterable[str]) -> None:
-        """Remove files, so that they are new when they are seen next."""
-        for some in _cut(list(paths)):
-            mine = (_files.c.lake == self._lake) & (_files.c.dataset == dataset)
-            self._database.write(_metadata, _files.delete().where(mine & _files.c.path.in_(some)))
+    def retry(self, dataset: str, paths: Sequence[str]) -> None:
+        """Have files read again by the next load, for what was refused of them."""
+        for some in _cut(paths):
+            again = _files.update().where(self._mine(dataset), _files.c.path.in_(some))
+            self._database.write(_metadata, again.values(state="retry", rows=sa.func.coalesce(_files.c.rows, 0)))
+
+    def _mine(self, dataset: str) -> "sa.ColumnElement[bool]":
+        return (_files.c.lake == self._lake) & (_files.c.dataset == dataset)
 
     def _of(self, dataset: str, batch: str) -> tuple[Any, ...]:
         return _batches.c.lake == self._lake, _batches.c.dataset == dataset, _batches.c.batch == batch
@@ -172,10 +212,11 @@ class FileLedger:
     def _write(self, dataset: str, files: Sequence[FileState], *statements: sa.Executable) -> None:
         """All of it in one transaction."""
         now, run = datetime.now(UTC), os.environ.get("THRESHER_RUN_ID")
-        mine = (_files.c.lake == self._lake) & (_files.c.dataset == dataset)
         with self._database.transaction(_metadata) as connection:
             for some in _cut(files):
-                connection.execute(_files.delete().where(mine & _files.c.path.in_([file.path for file in some])))
+                connection.execute(
+                    _files.delete().where(self._mine(dataset), _files.c.path.in_([file.path for file in some]))
+                )
                 rows = [{**vars(file), "lake": self._lake, "seen_at": file.seen_at or now} for file in some]
                 for row in rows:
                     row["run_id"] = row["run_id"] or run

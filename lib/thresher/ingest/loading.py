@@ -20,7 +20,7 @@ from thresher.ingest.changes import RESCUED, RESERVED
 from thresher.ingest.columns import Survey
 from thresher.ingest.file_ledger import Batch, FileLedger, FileState
 from thresher.lake import Lake
-from thresher.landing import LandingFile
+from thresher.landing import LandingFile, Listed
 from thresher.types import quoted
 
 _LOCK_WAIT_S = 600
@@ -54,9 +54,10 @@ def files(
     In: files of one format (`formats.NAMES`; `auto` looks into them). Out: the dataset, by `mode` (see `applying`), its
     columns as delivered plus `_file` (string: name relative to landing) and `_row` (bigint: 1-based number in the
     file). With `overwrite` all files of landing are loaded; with the other modes those that the file ledger does not
-    know as loaded. What cannot be read is refused into the quarantine: a file, which then counts as one row, or a row;
-    so is a row with a null in its `key`. `order_by` are the columns that tell the latest change, before the order in
-    the files; `columns` the names for files without a header; `on_drift` see `drifting.settle`.
+    know as loaded; of those that are tried again, the rows that the dataset lacks. What cannot be read is refused into
+    the quarantine: a file, which then counts as one row, or a row; so is a row with a null in its `key`. `order_by` are
+    the columns that tell the latest change, before the order in the files; `columns` the names for files without a
+    header; `on_drift` see `drifting.settle`.
 
     A load that was killed is finished or undone by the next one. Raises LandingNotFound, UsageError, MissingColumns
     when no file has the key columns, DataError when no file can be read: the dataset then stays as it is.
@@ -72,7 +73,7 @@ def files(
             arrived, chosen = _of_database(lake, source, target, mode, order_by, options)
         else:
             found = _find(lake, source, target, mode)
-            arrived = arrivals.arrived(found, [] if mode == "overwrite" else ledger.files(target), target)
+            arrived = arrivals.arrived(found, None if mode == "overwrite" else ledger, target)
             ledger.finish(target, None, [*arrived.duplicate, *arrived.changed, *arrived.touched])
             if not arrived.new:
                 return _nothing_new(lake, target, arrived, recovered)
@@ -106,9 +107,9 @@ def _of_database(
     return arrivals.Arrivals([(LandingFile(Path(table), table), state)]), mapping.applied(found) if mapping else found
 
 
-def _find(lake: Lake, source: str, target: str, mode: str) -> list[LandingFile]:
+def _find(lake: Lake, source: str, target: str, mode: str) -> list[Listed]:
     try:
-        return landing.find(source)
+        return landing.listed(source)
     except LandingNotFound:
         if mode == "overwrite" or not lake.exists(target):
             raise
@@ -139,8 +140,10 @@ def _recover(lake: Lake, ledger: FileLedger, target: str) -> int:
     for batch in ledger.unfinished(target):
         mine = [file for file in ledger.files(target, "loading") if file.batch == batch.batch]
         is_there = _is_committed(lake, target, batch)
-        state = "loaded" if is_there else "landed"
-        ledger.finish(target, batch.batch, [replace(file, state=state) for file in mine])
+        # What was read before may have rows in the dataset: it must not become new.
+        states = ["loaded" if is_there else "landed" if file.rows is None else "retry" for file in mine]
+        ended = [replace(file, state=state) for file, state in zip(mine, states, strict=True)]
+        ledger.finish(target, batch.batch, ended)
         files += len(mine) if is_there else 0
     return files
 
@@ -207,7 +210,8 @@ class _Job:
         else:
             quarantine.add(self.lake, self.target, refusals, list(files))
         self._widen(settled)
-        applied = self._apply(rows, settled.columns, key, surveys, note)
+        again = [state.name for state in states if state.rows is not None]
+        applied = self._apply(rows, settled.columns, key, surveys, note, again)
         counts = self._counts(rows, refusals, applied, arrived, len(refused))
         self.ledger.drifted(self.target, batch, settled.drift)
         self.ledger.finish(self.target, batch, self._ended(states, refused, rows))
@@ -313,6 +317,7 @@ class _Job:
         key: Sequence[str],
         surveys: Mapping[str, Survey],
         note: Mapping[str, str],
+        again: Sequence[str],
     ) -> Applied:
         good = self.lake.sql("select * from rows where _rule is null", rows=rows)
         data = list(columns.names)
@@ -326,6 +331,7 @@ class _Job:
             note,
             has_changes=self._has_changes(surveys),
             partition_by=self.partition_by,
+            again=again,
         )
         return load.apply(good, self.mode)
 

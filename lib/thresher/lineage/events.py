@@ -213,9 +213,7 @@ class Events:
                 code="\n".join(code_of(resolve(step["notebook"], self.project))),
                 query=self._query(step),
                 read={name: self._schema(name, at) for name, at in read.items()},
-                written={
-                    name: self._schema(name, at) for name, at in written.items() if not is_companion(name)
-                },
+                written={name: self._schema(name, at) for name, at in written.items() if not is_companion(name)},
                 lake=self.lake,
             ).origins()
         except Exception:  # facets less: nothing of this may stand in the way of an event
