@@ -109,7 +109,7 @@ def test_a_run_in_a_copy_continues_what_production_has_and_leaves_it_alone(proje
     assert f"raw.a is a copy of version 0 in {project}/lake-prod" in result.output.splitlines()
     assert f"mart.b is a copy of version 0 in {project}/lake-prod" in result.output.splitlines()
     assert rows(project / "lake-dev", "mart.b") == [(0, "dev-eu"), (1, "dev-eu"), (2, "dev-eu"), (3, "dev-eu")]
-    assert [entry["operation"] for entry in Lake(project / "lake-dev").history("mart.b")] == ["MERGE", "CLONE"]
+    assert [entry["operation"] for entry in Lake(project / "lake-dev").history("mart.b")] == ["WRITE", "CLONE"]
     assert {path: path.read_bytes() for path in (project / "lake-prod").rglob("*") if path.is_file()} == before
     assert (project / "site-dev" / "index.html").is_file()
 

@@ -144,7 +144,7 @@ def test_missing_landing_key_and_format_are_named(lake, tmp_path):
     parquet(tmp_path / "in" / "a.parquet", [{"id": 1}])
     with pytest.raises(MissingColumns, match=r"raw\.t: missing columns \['key'\]; found \['id'\]"):
         ingest.files(lake, str(tmp_path / "in"), "raw.t", key=["key"])
-    with pytest.raises(UsageError, match=r"raw\.t: format 'xls' is unknown; expected one of auto, parquet, documents"):
+    with pytest.raises(UsageError, match=r"raw\.t: format 'xls' is unknown; expected one of auto, csv, dms, parquet, "):
         ingest.files(lake, str(tmp_path / "in"), "raw.t", format="xls")
     assert lake.tables() == []
 

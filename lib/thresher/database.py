@@ -102,6 +102,10 @@ class Database:
         """The rows of a query. Raises LakeError, or TransientError where a database was reached before."""
         return self._again(lambda connection: list(connection.execute(query).mappings()))
 
+    def tuples(self, query: "sa.Select[Any]") -> "list[tuple[Any, ...]]":
+        """The rows of a query as tuples, for those that are many. Raises as `read`."""
+        return self._again(lambda connection: [tuple(row) for row in connection.execute(query)])
+
     def write(self, tables: sa.MetaData, *statements: sa.Executable) -> int:
         """Execute statements in one transaction; the number of rows that the last one changed. Raises as `read`.
 

@@ -2,11 +2,12 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from thresher.errors import InvalidName
 
-ZONES = ("raw", "curated", "mart", "quarantine")
+ZONES = ("raw", "curated", "mart", "quarantine", "changes")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _COMMIT = re.compile(r"(\d{20})\.json")
 
@@ -24,6 +25,43 @@ def parse_name(name: str) -> tuple[str, str]:
             f"lower-case letters, digits and _ that begins with a letter (curated.courses), at most 100 characters"
         )
     return zone, table
+
+
+def quarantine_of(name: str) -> str:
+    """The dataset of what was refused on the way into another.
+
+    >>> quarantine_of("raw.courses")
+    'quarantine.raw_courses'
+    """
+    return "quarantine." + "_".join(parse_name(name))
+
+
+def quarantined(name: str) -> str:
+    """The dataset whose quarantine a dataset is.
+
+    >>> quarantined("quarantine.raw_courses")
+    'raw.courses'
+    """
+    return ".".join(parse_name(name)[1].split("_", 1))
+
+
+def changes_of(name: str) -> str:
+    """The dataset of the changes that are kept beside another, for those that come late.
+
+    >>> changes_of("raw.orders")
+    'changes.raw_orders'
+    """
+    return "changes." + "_".join(parse_name(name))
+
+
+def with_companions(names: Iterable[str]) -> list[str]:
+    """Datasets, and those that a step which writes them may write beside them."""
+    return [each for name in names for each in (name, quarantine_of(name), changes_of(name))]
+
+
+def is_companion(name: str) -> bool:
+    """Whether a dataset is one that is kept beside another."""
+    return name.partition(".")[0] in ("quarantine", "changes")
 
 
 def is_table_name(name: str) -> bool:

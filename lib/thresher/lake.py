@@ -83,7 +83,8 @@ class Lake:
 
         Raises DatasetNotFound, and LakeError for a version that is not there.
         """
-        return self.engine.read(self._existing(name, version), version)
+        self._existing(name, version)
+        return self.engine.read(self.location(name), version)
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None, **frames: Rows) -> Frame:
         """The result of one query in Spark's dialect over datasets by name, and over `frames` by keyword.
@@ -122,7 +123,7 @@ class Lake:
 
     def schema(self, name: str) -> pa.Schema:
         """Names and types of a dataset's columns."""
-        return _schema(DeltaTable(self._existing(name)))
+        return _schema(self._existing(name))
 
     def tables(self, zone: str | None = None) -> list[Dataset]:
         """All datasets, or those of a zone, by name. Raises LakeError for one that cannot be read."""
@@ -139,14 +140,16 @@ class Lake:
         )
 
     def history(self, name: str) -> list[dict[str, Any]]:
-        """One entry per version, newest first: version, timestamp (UTC), operation, run (empty if by hand)."""
-        entries = DeltaTable(self._existing(name)).history()
+        """One entry per version, newest first: version, timestamp (UTC), operation, run (empty if by hand), and
+        the batch of landing files that it is of (empty for others)."""
+        entries = self._existing(name).history()
         return [
             {
                 "version": entry["version"],
                 "timestamp": datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
                 "operation": entry["operation"],
-                "run": _run_of(entry.get("userMetadata")),
+                "run": _noted(entry.get("userMetadata"), "run"),
+                "batch": _noted(entry.get("userMetadata"), "batch"),
             }
             for entry in entries
         ]
@@ -162,6 +165,7 @@ class Lake:
         partition_by: Sequence[str] = (),
         partition: Mapping[str, Any] | None = None,
         schema: str = "assert",
+        note: Mapping[str, str] | None = None,
     ) -> int:
         """Write rows to a dataset in one commit; return the version that readers now see.
 
@@ -169,7 +173,8 @@ class Lake:
         `schema`: with `assert` the rows must have exactly the dataset's columns, in any order; `evolve` adds new
         columns and fills missing ones with null; `replace` (overwrite only) takes the schema of the rows. A whole
         number, float or decimal goes into a wider column of its kind; anything else raises SchemaMismatch, and
-        nothing is written. An overwrite with the very rows that are there commits nothing.
+        nothing is written. An overwrite with the very rows that are there commits nothing. `note` is kept with the
+        commit (see `history`).
         """
         _expect("mode", mode, ("overwrite", "append"))
         _expect("schema", schema, ("assert", "evolve", "replace"))
@@ -197,11 +202,18 @@ class Lake:
                 partition_by=partition_by,
                 replace_where=partition,
                 schema_mode={"assert": None, "evolve": "merge", "replace": "overwrite"}[schema] if exists else None,
+                note=note,
             )
             return self._version(name)
 
     def merge(
-        self, name: str, rows: Rows | Callable[[], Rows], keys: Sequence[str], *, schema: str = "assert"
+        self,
+        name: str,
+        rows: Rows | Callable[[], Rows],
+        keys: Sequence[str],
+        *,
+        schema: str = "assert",
+        note: Mapping[str, str] | None = None,
     ) -> Merged:
         """Update the rows that match on `keys` and differ, insert those that are new, leave the rest alone.
 
@@ -215,7 +227,48 @@ class Lake:
         if not keys:
             raise UsageError(f"{name}: a merge needs the columns that identify a row; found keys={list(keys)}")
         with self._writing(name):
-            return _retrying(lambda: self._merge_once(name, rows, keys, schema))
+            return _retrying(lambda: self._merge_once(name, rows, keys, schema, note))
+
+    def apply(
+        self,
+        name: str,
+        rows: Rows,
+        keys: Sequence[str],
+        *,
+        deleted: str,
+        partition_by: Sequence[str] = (),
+        note: Mapping[str, str] | None = None,
+    ) -> None:
+        """Update or insert rows by their keys, and delete those of which the column `deleted` is true, in one commit.
+
+        The keys are unique in `rows` and compared null-safe; `deleted` is no column of the dataset. New columns are
+        added. A dataset that is not there is created. Raises DuplicateKeys, SchemaMismatch, WriteConflict.
+        """
+        frame = self.engine.stage(self.frame(rows))
+        require_unique(frame, keys, name)
+        plain = ", ".join(quoted(column) for column in frame.columns if column != deleted)
+        with self._writing(name):
+            if not self.exists(name):
+                new = self.engine.sql(f"select {plain} from rows where not {quoted(deleted)}", {"rows": frame})
+                check_storable(new.schema, name)
+                self._check_partitions(name, new, partition_by, exists=False)
+                self._commit(name, new, mode="append", partition_by=partition_by, note=note)
+                return
+            if not frame.count():
+                return
+            known = self.schema(name)
+            data = fitted(self.engine.sql(f"select {plain} from rows", {"rows": frame}), known, name, is_evolving=True)
+            self._check_partitions(name, data, partition_by, exists=True)
+            if data.schema != known:
+                self._commit(name, data.head(0), mode="append", schema_mode="merge")
+            parts = [
+                f"cast({quoted(f.name)} as {ddl(f.type)}) as {quoted(f.name)}"
+                if f.name in frame.columns
+                else f"cast(null as {ddl(f.type)}) as {quoted(f.name)}"
+                for f in data.schema
+            ]
+            changes = self.engine.sql(f"select {', '.join(parts)}, {quoted(deleted)} from rows", {"rows": frame})
+            self.engine.upsert(self.location(name), changes, keys, self._version(name), _note(note), deleted=deleted)
 
     def delete(self, name: str, where: str) -> int:
         """Delete the rows for which a condition in portable SQL is true; return how many."""
@@ -251,10 +304,9 @@ class Lake:
         zone, table = parse_name(name)
         return self.path / zone / table
 
-    def _existing(self, name: str, version: int | None = None) -> Path:
-        table = self.location(name)
+    def _existing(self, name: str, version: int | None = None) -> DeltaTable:
         try:
-            DeltaTable(table, version=version)
+            return DeltaTable(self.location(name), version=version)
         except TableNotFoundError:
             close = get_close_matches(name, self.names(), 1)
             hint = (
@@ -264,7 +316,6 @@ class Lake:
         except (DeltaError, OSError) as error:
             what = name if version is None else f"{name} version {version}"
             raise LakeError(f"{what} in lake {self.path} cannot be read: {error}") from error
-        return table
 
     def _check_partitions(self, name: str, frame: Frame, partition_by: Sequence[str], exists: bool) -> None:
         found = DeltaTable(self.location(name)).metadata().partition_columns if exists else list(partition_by)
@@ -289,7 +340,7 @@ class Lake:
 
     def describe(self, name: str) -> Dataset:
         """What is known of a dataset without reading its rows. Raises DatasetNotFound, LakeError."""
-        table = DeltaTable(self._existing(name))
+        table = self._existing(name)
         files = pa.table(table.get_add_actions(flatten=True))
         known = files.column("num_records").to_pylist() if "num_records" in files.column_names else [None]
         rows = self.engine.read(self.location(name)).count() if None in known else sum(known)
@@ -314,6 +365,7 @@ class Lake:
         partition_by: Sequence[str] = (),
         replace_where: Mapping[str, Any] | None = None,
         schema_mode: str | None = None,
+        note: Mapping[str, str] | None = None,
     ) -> None:
         self.engine.write(
             self.location(name),
@@ -322,17 +374,19 @@ class Lake:
             partition_by=partition_by,
             replace_where=replace_where,
             schema_mode=schema_mode,
-            note=_note(),
+            note=_note(note),
         )
 
-    def _merge_once(self, name: str, rows: Rows, keys: Sequence[str], schema: str) -> Merged:
+    def _merge_once(
+        self, name: str, rows: Rows, keys: Sequence[str], schema: str, note: Mapping[str, str] | None
+    ) -> Merged:
         version = self._version(name) if self.exists(name) else None
         frame = self.engine.stage(self.frame(rows() if callable(rows) else rows))
         require_columns(frame, keys, name)
         require_unique(frame, keys, name)
         if version is None:
             check_storable(frame.schema, name)
-            self._commit(name, frame, mode="append")
+            self._commit(name, frame, mode="append", note=note)
             return Merged(inserted=frame.count(), updated=0, unchanged=0)
         frame = fitted(frame, self.schema(name), name, is_evolving=schema == "evolve")
         if frame.schema != self.schema(name):
@@ -340,7 +394,7 @@ class Lake:
             version = self._version(name)
         changes, merged = merging.compare(frame, self.engine.read(self.location(name), version), keys, name)
         if merged.inserted or merged.updated:
-            self.engine.upsert(self.location(name), changes, keys, version, _note())
+            self.engine.upsert(self.location(name), changes, keys, version, _note(note))
         return merged
 
     def _holds(self, name: str, frame: Frame, partition: Mapping[str, Any] | None) -> bool:
@@ -377,15 +431,15 @@ def _schema(table: DeltaTable) -> pa.Schema:
     return canonical_schema(pa.schema(table.schema().to_arrow()))
 
 
-def _note() -> dict[str, str]:
+def _note(more: Mapping[str, str] | None = None) -> dict[str, str]:
     run = os.environ.get("THRESHER_RUN_ID")
-    return {"run": run} if run else {}
+    return ({"run": run} if run else {}) | dict(more or {})
 
 
-def _run_of(note: str | None) -> str:
+def _noted(text: str | None, what: str) -> str:
     try:
-        return str(json.loads(note or "{}")["run"])
-    except (ValueError, KeyError, TypeError):  # a commit by somebody else
+        return str(json.loads(text or "{}")[what])
+    except (ValueError, KeyError, TypeError):  # a commit by somebody else, or of something else
         return ""
 
 

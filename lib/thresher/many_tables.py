@@ -132,21 +132,25 @@ def _telling(rows: Sequence[_Row]) -> str:
 
 
 def _chosen(items: Sequence[Item], where: Mapping[str, Any]) -> list[Item]:
-    """The items whose values are those of `where`."""
+    """The items whose values are those of `where`; a list there stands for any of its values."""
     known = dict.fromkeys(name for item in items for name in item.values)
     for name in where:
         if name not in known:
             raise PipelineError(f"where: no item has {name!r}. {did_you_mean(name, known)}")
 
+    # A CSV file has texts alone, and a parameter may be one.
+    wanted = {
+        name: [str(each) for each in (value if isinstance(value, list) else [value])] for name, value in where.items()
+    }
+
     def fits(item: Item) -> bool:
-        # A CSV file has texts alone, and a parameter may be one.
-        return all(name in item.values and str(item.values[name].value) == str(value) for name, value in where.items())
+        return all(name in item.values and str(item.values[name].value) in values for name, values in wanted.items())
 
     chosen = [item for item in items if fits(item)]
     if not chosen:
-        wanted = ", ".join(f"{name} {value!r}" for name, value in where.items())
+        asked = ", ".join(f"{name} {value!r}" for name, value in where.items())
         there = {str(item.values[name].value): None for item in items for name in where if name in item.values}
-        raise PipelineError(f"where: no item has {wanted}; found {', '.join(list(there)[:10])}")
+        raise PipelineError(f"where: no item has {asked}; found {', '.join(list(there)[:10])}")
     return chosen
 
 

@@ -278,7 +278,8 @@ def _landing(arguments: Mapping[str, Any], contract: Contract) -> Iterator[tuple
     for name, parameter in contract.parameters.items():
         value = arguments.get(name, parameter.default)
         if parameter.is_landing and parameter.accepts(value):
-            yield from ((name, pattern) for pattern in ([value] if isinstance(value, str) else value or ()))
+            patterns = [value] if isinstance(value, str) else value or ()
+            yield from ((name, pattern) for pattern in patterns if not landing.is_database(pattern))
 
 
 def _check_files(text: StepText, arguments: Mapping[str, Any], project: Path, problems: Problems) -> None:

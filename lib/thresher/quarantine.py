@@ -3,14 +3,14 @@
 import base64
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
-from thresher.datasets import parse_name
+from thresher.datasets import quarantine_of
 from thresher.frame import Frame
 from thresher.lake import Lake
 
@@ -28,20 +28,14 @@ SCHEMA = pa.schema(
 )
 
 
-def dataset_of(target: str) -> str:
-    """The quarantine of a dataset.
-
-    >>> dataset_of("raw.courses")
-    'quarantine.raw_courses'
-    """
-    return "quarantine." + "_".join(parse_name(target))
+dataset_of = quarantine_of
 
 
 def keep(lake: Lake, target: str, refused: Frame) -> int:
     """Make `refused` (columns of SCHEMA) the quarantine of `target`; return how many rows it holds.
 
-    In: one row per refused file, row or path of this load. Out: the same rows in the dataset `dataset_of(target)`,
-    with the column `run`: the run that first refused them. What an earlier load refused and this one did not leaves
+    In: one row per refused file, row or path of this load. Out: the same rows in the dataset `dataset_of(target)`, with
+    the column `run`: the run that first refused them. What an earlier load refused and this one did not leaves
     the quarantine and stays in its history. No dataset is created for nothing.
     """
     name = dataset_of(target)
@@ -66,6 +60,26 @@ def keep(lake: Lake, target: str, refused: Frame) -> int:
     )
     lake.write(name, rows)
     return rows.count()
+
+
+def add(lake: Lake, target: str, refused: Frame, sources: Sequence[str]) -> int:
+    """`keep` for a load of some files: what was refused of others stays; return how many rows it now holds."""
+    name = dataset_of(target)
+    if not lake.exists(name):
+        return keep(lake, target, refused)
+    columns = ", ".join(f"`{column}`" for column in SCHEMA.names)
+    named = pa.table({"source": pa.array(list(sources), pa.string())})
+    return keep(
+        lake,
+        target,
+        lake.sql(
+            f"select {columns} from before b left anti join named n on b.source <=> n.source "
+            f"union all select {columns} from refused",
+            before=lake.read(name),
+            named=named,
+            refused=refused,
+        ),
+    )
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from deltalake.exceptions import DeltaError
 from filelock import FileLock
 
 from thresher import files
-from thresher.datasets import parse_name, state
+from thresher.datasets import parse_name, state, with_companions
 from thresher.errors import DatasetNotFound, LakeError
 from thresher.pipeline import Step
 
@@ -73,11 +73,7 @@ def copy(source: Path, lake: Path, name: str, *, full: bool = False, replace: bo
 
 def needed(source: Path, lake: Path, steps: Iterable[Step]) -> list[str]:
     """What steps read and write that the lake lacks and the source has."""
-    names = dict.fromkeys(
-        name
-        for step in steps
-        for name in (*step.reads, *step.writes, *(f"quarantine.{each.replace('.', '_')}" for each in step.writes))
-    )
+    names = dict.fromkeys(name for step in steps for name in (*step.reads, *with_companions(step.writes)))
     return [name for name in names if not state(lake, name) and state(source, name)]
 
 

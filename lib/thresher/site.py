@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from thresher.datasets import ZONES
+from thresher.datasets import ZONES, is_companion
 from thresher.errors import ThresherError
 from thresher.lake import Dataset, Lake
 from thresher.ledger import Ledger, Run
@@ -60,7 +60,7 @@ def build(site: Path, lake: Lake, ledger: Ledger, *, hide: Callable[[str], str] 
         links=_links(site, runs),
         pipelines=_latest(runs),
         runs=runs[:RUNS_SHOWN],
-        datasets=[each for each in datasets if each.zone != "quarantine"],
+        datasets=[each for each in datasets if not is_companion(each.name)],
         quarantine=[each for each in datasets if each.zone == "quarantine"],
         fault=fault,
     )

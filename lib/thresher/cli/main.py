@@ -12,6 +12,7 @@ import click
 
 from thresher.cli.copy import copy
 from thresher.cli.export import export
+from thresher.cli.files import drift, files
 from thresher.cli.notebooks import kernels, notebooks
 from thresher.cli.parts import (
     Command,
@@ -24,10 +25,12 @@ from thresher.cli.parts import (
     print_table,
 )
 from thresher.cli.pipeline_help import PipelineCommand
+from thresher.cli.quarantine import quarantine
 from thresher.cli.runs import headline, run_as_dict, runs
 from thresher.cli.schedule import backfill, schedule
 from thresher.cli.secrets import secrets
 from thresher.cli.validate import validate
+from thresher.cli.watch import watch
 from thresher.cli.xml import xml
 from thresher.disk_space import full, is_full
 from thresher.errors import ThresherError, UsageError
@@ -261,7 +264,7 @@ main.add_command(validate)
 main.add_command(xml)
 main.add_command(kernels)
 check.add_command(notebooks)
-for command in (schedule, backfill, export):
+for command in (schedule, backfill, export, files, drift, quarantine, watch):
     main.add_command(command)
 
 

@@ -86,6 +86,16 @@ def _as_json(value: Any) -> str:
     return value.isoformat() if isinstance(value, date | datetime) else str(value)
 
 
+def printable(text: object, most: int = 200) -> str:
+    """A text from outside on one line: what would steer a terminal is escaped, what is long is cut.
+
+    >>> printable("Ä\\x1b[31m\\n"), printable("abc", 2), printable(None)
+    ('Ä\\\\x1b[31m\\\\n', 'ab…', '')
+    """
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in str(text or "")[: most + 1])
+    return shown if len(shown) <= most else shown[:most] + "…"
+
+
 def print_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Columns as wide as they need: figures to the right, text to the left."""
     shown = [list(head)] + [[f"{each:,}" if isinstance(each, int) else str(each) for each in row] for row in rows]

@@ -81,10 +81,20 @@ class Engine(Protocol):
         `note` is kept with the commit. Raises WriteConflict when other writers were faster.
         """
 
-    def upsert(self, table: Path, frame: Frame, keys: Sequence[str], version: int, note: Mapping[str, str]) -> None:
+    def upsert(
+        self,
+        table: Path,
+        frame: Frame,
+        keys: Sequence[str],
+        version: int,
+        note: Mapping[str, str],
+        *,
+        deleted: str | None = None,
+    ) -> None:
         """Update the rows that match on null-safe keys, insert the others, on top of exactly `version`.
 
-        `frame` has the table's schema and unique keys. Raises WriteConflict when the table moved on.
+        `frame` has the table's schema and unique keys, and where `deleted` names one, a boolean column more: true for
+        rows to delete. Raises WriteConflict when the table moved on.
         """
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,7 +24,7 @@ from deltalake import CommitProperties, DeltaTable, WriterProperties, write_delt
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
 
 from thresher import disk_space, sql
-from thresher.engines import BatchFunction
+from thresher.engines import BatchFunction, rewriting
 from thresher.engines.row_hashes import hash_of_rows
 from thresher.errors import DataError, LakeError, SchemaMismatch, SqlError, WriteConflict
 from thresher.frame import Frame
@@ -322,14 +322,104 @@ class EmbeddedEngine:
                 commit_properties=_commit(note),
             )
 
-    def upsert(self, table: Path, frame: Frame, keys: Sequence[str], version: int, note: Mapping[str, str]) -> None:
-        pairs = ((f"target.{_escaped(key)}", f"source.{_escaped(key)}") for key in keys)
-        on = " AND ".join(f"({ours} IS NOT DISTINCT FROM {theirs})" for ours, theirs in pairs)
+    def upsert(
+        self,
+        table: Path,
+        frame: Frame,
+        keys: Sequence[str],
+        version: int,
+        note: Mapping[str, str],
+        *,
+        deleted: str | None = None,
+    ) -> None:
+        there = DeltaTable(table, version=version)
+        if rewriting.is_possible(there):
+            self._rewrite(table, there, self._taken_over(frame), keys, note, deleted)
+        else:
+            self._merge(table, there, frame, keys, note, deleted)
+
+    def _rewrite(
+        self,
+        table: Path,
+        there: DeltaTable,
+        changes: EmbeddedFrame,
+        keys: Sequence[str],
+        note: Mapping[str, str],
+        deleted: str | None,
+    ) -> None:
+        partitions = set(there.metadata().partition_columns)
+        near = rewriting.files(there, table, self._extents(changes, keys, partitions))
+        old = near.only(self._holding(near, changes, keys))
+        ours, theirs = self.fresh_name(), self.fresh_name()
+        columns = [name for name in changes.columns if name != deleted]
+        names = ", ".join(_escaped(name) for name in columns)
+        rows = EmbeddedFrame(
+            self,
+            f'select {names} from "{ours}" anti join "{theirs}" on {_matching(ours, theirs, keys)} '
+            f'union all select {names} from "{theirs}"' + (f" where not {_escaped(deleted)}" if deleted else ""),
+            {ours: old.rows, theirs: changes},
+            "applying changes",
+            pa.schema([changes.schema.field(name) for name in columns]),
+        )
+        with _unwrapped(rows.batches()) as batches, _writable(table):
+            rewriting.replace(there, table, old, batches, _writer(rows.schema), _metadata(note))
+
+    def _extents(self, changes: EmbeddedFrame, keys: Sequence[str], partitions: Collection[str]) -> dict[str, pa.Array]:
+        """The values of the keys by which a table knows its files: all of a partition's, else the least and greatest;
+        only of keys without a null."""
+        known = [key for key in keys if rewriting.tells_of_files(changes.schema.field(key).type, key in partitions)]
+        parts = [
+            f"list(distinct {_escaped(key)})" if key in partitions else f"[min({_escaped(key)}), max({_escaped(key)})]"
+            for key in known
+        ]
+        if not parts:
+            return {}
+        name = self.fresh_name()
+        nulls = ", ".join(f"count(*) - count({_escaped(key)})" for key in known)
+        query = f'select {", ".join(parts)}, {nulls} from "{name}"'
+        (row,) = EmbeddedFrame(self, query, {name: changes}).native.fetchall()
+        return {
+            key: pa.array(values, changes.schema.field(key).type)
+            for key, values, missing in zip(known, row, row[len(known) :], strict=False)
+            if not missing and values and None not in values
+        }
+
+    def _holding(self, files: rewriting.Files, changes: EmbeddedFrame, keys: Sequence[str]) -> list[int]:
+        """The numbers of the files that hold one of the keys of some changes."""
+        cursor = self.connection.cursor()
+        changes._bind(cursor, set())
+        cursor.register("held", files.keys(keys))
+        with _readable("applying changes"):
+            found = cursor.execute(
+                f"select distinct {rewriting.NUMBER} from held semi join ({changes.query}) as changes "
+                f"on {_matching('held', 'changes', keys)} order by all"
+            ).fetchall()
+        return [number for (number,) in found]
+
+    def _merge(
+        self,
+        table: Path,
+        there: DeltaTable,
+        frame: Frame,
+        keys: Sequence[str],
+        note: Mapping[str, str],
+        deleted: str | None,
+    ) -> None:
         with _unwrapped(frame.batches()) as batches, _writable(table):
-            merge = DeltaTable(table, version=version).merge(
-                batches, predicate=on, source_alias="source", target_alias="target", commit_properties=_commit(note)
+            merge = there.merge(
+                batches,
+                predicate=_matching("target", "source", keys),
+                source_alias="source",
+                target_alias="target",
+                commit_properties=_commit(note),
             )
-            merge.when_matched_update_all().when_not_matched_insert_all().execute()
+            if deleted:
+                is_deleted = f"source.{_escaped(deleted)}"
+                merge = merge.when_matched_delete(is_deleted)
+                merge = merge.when_matched_update_all(f"NOT {is_deleted}", except_cols=[deleted])
+                merge.when_not_matched_insert_all(f"NOT {is_deleted}", except_cols=[deleted]).execute()
+            else:
+                merge.when_matched_update_all().when_not_matched_insert_all().execute()
 
     def close(self) -> None:
         self.connection.close()
@@ -390,8 +480,18 @@ def _writer(schema: pa.Schema) -> WriterProperties:
 
 
 def _commit(note: Mapping[str, str]) -> CommitProperties:
+    return CommitProperties(custom_metadata=_metadata(note))
+
+
+def _metadata(note: Mapping[str, str]) -> dict[str, str] | None:
     # The same field in which Spark keeps its userMetadata, so that history reads alike on both engines.
-    return CommitProperties(custom_metadata={"userMetadata": json.dumps(dict(note), sort_keys=True)} if note else None)
+    return {"userMetadata": json.dumps(dict(note), sort_keys=True)} if note else None
+
+
+def _matching(one: str, other: str, keys: Sequence[str]) -> str:
+    """Null-safe, as deltalake and DuckDB both understand it."""
+    pairs = ((f"{_escaped(one)}.{_escaped(key)}", f"{_escaped(other)}.{_escaped(key)}") for key in keys)
+    return " AND ".join(f"({ours} IS NOT DISTINCT FROM {theirs})" for ours, theirs in pairs)
 
 
 def _escaped(name: str) -> str:

@@ -238,7 +238,16 @@ class SparkEngine:
         with _readable(SchemaMismatch, table):
             writer.save(str(table))
 
-    def upsert(self, table: Path, frame: Frame, keys: Sequence[str], version: int, note: Mapping[str, str]) -> None:
+    def upsert(
+        self,
+        table: Path,
+        frame: Frame,
+        keys: Sequence[str],
+        version: int,
+        note: Mapping[str, str],
+        *,
+        deleted: str | None = None,
+    ) -> None:
         """See `Engine.upsert`. Delta's MERGE cannot be told its version: a writer elsewhere that commits in the moment
         between this check and Delta's own is seen by Delta if it touched the same rows; others of this machine wait.
         """
@@ -247,10 +256,19 @@ class SparkEngine:
         if found != version:
             raise WriteConflict(f"{_name(table)}: it is at version {found} by now, these rows were made for {version}")
         on = " and ".join(f"target.{quoted(key)} <=> source.{quoted(key)}" for key in keys)
+        actions = "when matched then update set * when not matched then insert *"
+        if deleted:
+            columns = [_escaped(quoted(column)) for column in frame.columns if column != deleted]
+            is_deleted = f"source.{_escaped(quoted(deleted))}"
+            values = ", ".join(f"source.{column}" for column in columns)
+            actions = (
+                f"when matched and {is_deleted} then delete when matched then update set "
+                f"{', '.join(f'{column} = source.{column}' for column in columns)} "
+                f"when not matched and not {is_deleted} then insert ({', '.join(columns)}) values ({values})"
+            )
         with self._noted(note), _readable(SchemaMismatch, table):
             self.spark.sql(
-                f"merge into {_path(table)} as target using {{source_rows}} as source on {_escaped(on)} "
-                f"when matched then update set * when not matched then insert *",
+                f"merge into {_path(table)} as target using {{source_rows}} as source on {_escaped(on)} {actions}",
                 source_rows=frame.native,
             )
 

@@ -2,17 +2,20 @@
 
 import json
 import platform
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 from thresher import datasets, environments
 from thresher.fingerprints import inputs
 from thresher.fingerprints.code import Code
+from thresher.landing import is_database
 from thresher.parameters.notebook import code_of
 from thresher.pipeline import Pipeline, Step
 from thresher.project import resolve
 
 _DATASET, _LANDING, _PARAMETER, _FILE = "dataset ", "landing ", "parameter ", "file "
+_DATABASE = "database "
 _NOTEBOOK, _ENGINE, _PYTHON = "the code of ", "the engine", "Python"
 
 Fingerprint = Mapping[str, str]
@@ -29,6 +32,8 @@ def of_step(step: Step, pipeline: Pipeline, lake: Path, engine: str, code: Code)
         if name not in step.volatile:
             parts[f"{_PARAMETER}{name}"] = inputs.content(json.dumps(value, sort_keys=True, default=str))
         for text in inputs.texts(value):
+            if is_database(text):
+                parts[f"{_DATABASE}{name}"] = secrets.token_hex(8)  # nobody knows what it holds now
             if inputs.is_read_only(text):
                 parts[f"{_FILE}{text}"] = inputs.text(resolve(text.strip(), pipeline.project))
     environment = environments.current()
@@ -40,8 +45,8 @@ def of_step(step: Step, pipeline: Pipeline, lake: Path, engine: str, code: Code)
 
 
 def outputs(step: Step, lake: Path) -> dict[str, str]:
-    """The state of the datasets that a step writes, with their quarantines: name → state."""
-    names = [*step.writes, *(f"quarantine.{name.replace('.', '_')}" for name in step.writes)]
+    """The state of the datasets that a step writes, with what is kept beside them: name → state."""
+    names = datasets.with_companions(step.writes)
     return {name: state for name in names if (state := datasets.state(lake, name))}
 
 
@@ -88,6 +93,8 @@ def _described(part: str, before: str | None, now: str | None) -> str:
         versions = [datasets.version(state or "") for state in (now, before)]
         name = part.removeprefix(_DATASET)
         return f"{name} was made anew" if len(set(versions)) == 1 else f"{name} is {versions[0]}, was {versions[1]}"
+    if part.startswith(_DATABASE):
+        return f"the database in {part.removeprefix(_DATABASE)} is read anew"
     if part.startswith(_LANDING):
         counts = [(state or "0 files").partition(":")[0] for state in (before, now)]
         return f"{shown} changed ({counts[1]}{'' if counts[0] == counts[1] else f', before {counts[0]}'})"

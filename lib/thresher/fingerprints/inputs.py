@@ -22,16 +22,10 @@ LOCKS = (
 def landed(source: str, project: Path) -> str:
     """The files that match a path or glob, by name, size and time of change: how many, and a hash of all."""
     try:
-        files = landing.find(source, project)
+        files = landing.listed(source, project)
     except LandingNotFound:
         return "0 files"
-    stamps = []
-    for file in files:
-        try:
-            found = file.path.stat()
-            stamps.append(f"{file.name}\0{found.st_size}\0{found.st_mtime_ns}")
-        except OSError:
-            stamps.append(file.name)
+    stamps = [f"{file.name}\0{file.size}\0{file.modified_ns}" for file in files]
     return f"{len(files)} files:{_hash(chr(10).join(stamps).encode('utf-8', 'surrogateescape'))}"
 
 

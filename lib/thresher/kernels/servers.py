@@ -30,6 +30,8 @@ _READ_AT_IMPORT = (
     *("NUMBA_", "NUMEXPR_", "OMP_", "OPENBLAS_", "PYTHON", "SPARK_", "TZ", "XDG_C"),
 )
 
+_kept: list[Path] = []  # the server that the runs of this process share
+
 
 class ForkRefused(Exception):
     """No kernel could be forked; an ordinary one will do."""
@@ -135,11 +137,28 @@ def owned(folder: Path, env: Mapping[str, str]) -> Iterator[Path]:
 
 
 @contextmanager
+def kept() -> Iterator[None]:
+    """Have the runs of this process share one server within the context: libraries are loaded once for all of them."""
+    if not is_supported():
+        yield
+        return
+    with private_folder() as folder, owned(folder, environment(os.environ)) as address:
+        _kept.append(address)
+        try:
+            yield
+        finally:
+            _kept.remove(address)
+
+
+@contextmanager
 def for_run() -> Iterator[tuple[Path, dict[str, str]]]:
     """A private folder for the sockets of a run's kernels, and the variables that tell them of a server of its own."""
     with private_folder() as folder:
         if not is_supported():
             yield folder, {}
+            return
+        if _kept and _is_served(_kept[-1]):
+            yield folder, {SERVER: str(_kept[-1])}
             return
         with owned(folder, environment(os.environ)) as address:
             yield folder, {SERVER: str(address)}

@@ -33,7 +33,7 @@ from openlineage.client.facet_v2 import (
 )
 
 from thresher import __version__, landing
-from thresher.datasets import state
+from thresher.datasets import is_companion, state
 from thresher.errors import ThresherError
 from thresher.lineage.columns import Origin
 from thresher.lineage.steps import Step
@@ -213,9 +213,7 @@ class Events:
                 code="\n".join(code_of(resolve(step["notebook"], self.project))),
                 query=self._query(step),
                 read={name: self._schema(name, at) for name, at in read.items()},
-                written={
-                    name: self._schema(name, at) for name, at in written.items() if not name.startswith("quarantine.")
-                },
+                written={name: self._schema(name, at) for name, at in written.items() if not is_companion(name)},
                 lake=self.lake,
             ).origins()
         except Exception:  # facets less: nothing of this may stand in the way of an event

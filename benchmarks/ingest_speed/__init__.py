@@ -1,0 +1,1 @@
+"""The parts that `benchmarks/ingest.py` measures."""
