@@ -27,7 +27,7 @@ class Arrivals:
 
 
 def arrived(found: Sequence[Listed], ledger: FileLedger | None, dataset: str) -> Arrivals:
-    """Sort the files of landing by what the ledger knows of them; without one, all are new but those delivered twice.
+    """Sort the files of landing by what the ledger knows of them; without one, all are new.
 
     A file is known by its path, size and time, else by its bytes: the same bytes under another name are a duplicate,
     but where the name is the moment at which a change was captured (`is_captured_at`), for two changes may well be
@@ -59,7 +59,7 @@ def arrived(found: Sequence[Listed], ledger: FileLedger | None, dataset: str) ->
         elif before and before.state in ("loaded", "changed"):
             reason = "its bytes differ from those that were loaded; they were not loaded again"
             changed.append(replace(before, state="changed", error=reason, size=size, modified_ns=modified_ns))
-        elif checksum in loaded and size and not is_captured_at(file.name):
+        elif ledger and checksum in loaded and size and not is_captured_at(file.name):
             duplicate.append(replace(now, state="duplicate", error=f"the bytes of {loaded[checksum]}"))
         else:
             loaded[checksum] = path
