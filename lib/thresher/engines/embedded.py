@@ -3,14 +3,11 @@
 import ctypes
 import itertools
 import json
-import os
 import shutil
 import tempfile
 import threading
 import weakref
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +26,7 @@ from thresher.engines.row_hashes import hash_of_rows
 from thresher.errors import DataError, LakeError, SchemaMismatch, SqlError, WriteConflict
 from thresher.frame import Frame
 from thresher.private_folders import private_folder
+from thresher.threads import in_order
 from thresher.types import canonical_schema
 
 ROWS_PER_BATCH = 10_000
@@ -184,7 +182,8 @@ class MappedFrame(EmbeddedFrame):
     def batches_of(self, rows: int) -> pa.RecordBatchReader:
         if self._kept is not None:
             return self._kept.batches_of(rows)
-        batches = _in_threads(self.source.batches_of(self.rows_per_call), self.function)
+        calls = self.source.batches_of(self.rows_per_call)
+        batches = in_order(lambda call: self.function(iter([call])), calls)
         parts = (part for batch in batches for part in self._checked(batch, rows))
         return pa.RecordBatchReader.from_batches(self._schema, parts)
 
@@ -459,19 +458,6 @@ def _drop(connection: duckdb.DuckDBPyConnection, name: str) -> None:
         connection.cursor().execute(f'drop table if exists "{name}"')
     except duckdb.Error:
         pass  # the engine was closed first, and the table went with it
-
-
-def _in_threads(batches: pa.RecordBatchReader, function: BatchFunction) -> Iterator[pa.RecordBatch]:
-    """Batches through the function on all cores, in order, with few of them in memory at a time."""
-    workers = len(os.sched_getaffinity(0))
-    running: deque[Any] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for batch in batches:
-            running.append(pool.submit(lambda one: list(function(iter([one]))), batch))
-            if len(running) > workers:
-                yield from running.popleft().result()
-        while running:
-            yield from running.popleft().result()
 
 
 def _writer(schema: pa.Schema) -> WriterProperties:

@@ -198,7 +198,8 @@ class _Job:
         self._check_any(good, refused, len(files))
         key = self._names(self._key(surveys), settled.columns)
         order_by = self._names(self.order_by, settled.columns)
-        rows = self._read(good, settled.columns, key, order_by)
+        is_ordered = self.mode not in ("overwrite", "append") or self._has_changes(surveys)
+        rows = self._read(good, settled.columns, key, order_by, is_ordered=is_ordered)
         refusals = self._refusals(files, refused, rows)
         batch = secrets.token_hex(8)
         note = {"batch": batch}
@@ -268,10 +269,24 @@ class _Job:
         return tuple(spelled[name.lower()] for name in wanted)
 
     def _read(
-        self, files: Sequence[LandingFile], columns: pa.Schema, key: Sequence[str], order_by: Sequence[str]
+        self,
+        files: Sequence[LandingFile],
+        columns: pa.Schema,
+        key: Sequence[str],
+        order_by: Sequence[str],
+        *,
+        is_ordered: bool,
     ) -> Frame:
-        rescues = self.on_drift == "rescue"
-        return reading.read(self.lake, self.format, files, columns, key=key, order_by=order_by, rescues=rescues)
+        return reading.read(
+            self.lake,
+            self.format,
+            files,
+            columns,
+            key=key,
+            order_by=order_by,
+            rescues=self.on_drift == "rescue",
+            is_ordered=is_ordered,
+        )
 
     def _refusals(
         self,

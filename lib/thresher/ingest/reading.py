@@ -43,14 +43,15 @@ def read(
     key: Sequence[str] = (),
     order_by: Sequence[str] = (),
     rescues: bool = False,
+    is_ordered: bool = True,
 ) -> Frame:
     """All rows of these files in `changes.form(columns)`, computed once.
 
-    `_sequence` is complete: by `order_by`, then by the positions that the format knows, else by file and row. A row
-    with a null in its `key` is refused; so is one with a value that is none of its column's type, but where the
-    load `rescues`: then the value goes to `_rescued`.
+    Where rows are to be `is_ordered`, `_sequence` is complete: by `order_by`, then by the positions that the format
+    knows, else by file and row. A row with a null in its `key` is refused; so is one with a value that is none of its
+    column's type, but where the load `rescues`: then the value goes to `_rescued`.
     """
-    reader = _Reader(format, columns, tuple(key), tuple(order_by), rescues)
+    reader = _Reader(format, columns, tuple(key), tuple(order_by), rescues, is_ordered)
     rows = lake.engine.map_batches(_frame(lake, files), reader, changes.form(columns), rows_per_call=1)
     return lake.engine.stage(rows)
 
@@ -109,6 +110,7 @@ class _Reader:
     key: tuple[str, ...]
     order_by: tuple[str, ...]
     rescues: bool
+    is_ordered: bool
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for file in _files(batches):
@@ -128,8 +130,9 @@ class _Reader:
                 raise DataError(f"{file.name} has changed while it was loaded: {error}. Run the step again.") from error
 
     def _complete(self, batch: pa.RecordBatch, file: LandingFile) -> pa.RecordBatch:
-        batch = _set(batch, "_sequence", self._sequence(batch, file))
-        batch = self._with_time(batch, file)
+        if self.is_ordered:
+            batch = _set(batch, "_sequence", self._sequence(batch, file))
+            batch = self._with_time(batch, file)
         return self._without_null_keys(batch)
 
     def _sequence(self, batch: pa.RecordBatch, file: LandingFile) -> pa.Array:

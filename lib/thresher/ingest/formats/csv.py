@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from thresher.ingest import changes, rescue, texts
-from thresher.ingest.columns import Kind, Survey
+from thresher.ingest.columns import Survey
 from thresher.ingest.formats.sheets import Dialect, Part, Refused
 from thresher.landing import LandingFile
 from thresher.xml.ddl import table_schema
@@ -34,26 +34,23 @@ class Csv:
 
     def survey(self, path: Path) -> Survey:
         with self.dialect.opened(path, self.names) as sheet:
-            found = [Votes() for _ in sheet.names]
+            undeclared = [name for name in sheet.names if name not in self.declared]
+            found = {name: Votes() for name in undeclared}
             first: Refused | None = None
             rows = 0
-            for part in sheet.parts():
-                rows += len(part.rows)
-                first = first or next(iter(part.refused), None)
-                for number, name in enumerate(sheet.names):
-                    if name not in self.declared:
-                        found[number] = found[number].merge(texts.votes(part.columns[number]))
+            for part in sheet.each(lambda part: [_seen(part, sheet.names, undeclared)]):
+                rows += part.rows
+                first = first or part.first
+                found = {name: votes.merge(part.votes[name]) for name, votes in found.items()}
         if first and not rows:
             raise ValueError(f"none of its records can be read; of the first, on line {first.line}: {first.reason}")
-        kinds: dict[str, Kind] = dict(zip(sheet.names, found, strict=True))
-        return Survey(kinds | {name: kind for name, kind in self.declared.items() if name in kinds})
+        return Survey({name: found[name] if name in found else self.declared[name] for name in sheet.names})
 
     def read(
         self, file: LandingFile, columns: pa.Schema, *, key: Sequence[str] = (), rescues: bool
     ) -> Iterator[pa.RecordBatch]:
         with self.dialect.opened(file.path, self.names) as sheet:
-            for part in sheet.parts():
-                yield from self._batches(file, columns, sheet.names, part, rescues=rescues)
+            yield from sheet.each(lambda part: self._batches(file, columns, sheet.names, part, rescues=rescues))
 
     def _batches(
         self, file: LandingFile, columns: pa.Schema, names: Sequence[str], part: Part, *, rescues: bool
@@ -109,6 +106,19 @@ def open_csv(columns: Sequence[str], dialect: Dialect) -> Csv:
         if found
     }
     return Csv(dialect, tuple(names), declared)
+
+
+class _Seen(NamedTuple):
+    """What some records speak for: how many are rows, the first refused one, and the votes by column."""
+
+    rows: int
+    first: Refused | None
+    votes: Mapping[str, Votes]
+
+
+def _seen(part: Part, names: Sequence[str], undeclared: Sequence[str]) -> _Seen:
+    votes = {name: texts.votes(part.columns[names.index(name)]) for name in undeclared}
+    return _Seen(len(part.rows), next(iter(part.refused), None), votes)
 
 
 def _rescued(names: Sequence[str], part: Part, misfits: Mapping[int, Mapping[int, str]]) -> pa.Array | None:

@@ -19,6 +19,7 @@ from thresher.ingest.formats.json_kinds import Shape
 from thresher.ingest.formats.json_messages import Change, Messages, Seen, Told, wrong
 from thresher.ingest.formats.json_texts import Block, blocks, is_lines
 from thresher.landing import LandingFile
+from thresher.threads import in_order
 
 _FAST = (pa.bool_(), pa.int64(), pa.float64(), pa.string())
 
@@ -40,8 +41,7 @@ class JsonLines:
         if not is_lines(path):
             return _CAREFUL.survey(path)
         seen = Seen()
-        for block in blocks(path):
-            found = _table(block, None)
+        for block, found in in_order(lambda block: [(block, _table(block, None))], blocks(path)):
             if found is None:
                 _CAREFUL.see(block.texts(), seen)
                 continue
@@ -57,14 +57,18 @@ class JsonLines:
             yield from _CAREFUL.read(file, columns, rescues=rescues)
             return
         is_fast = all(_is_fast(kind) for kind in columns.types)
-        for block in blocks(file.path):
+
+        def rows(block: Block) -> Iterable[pa.RecordBatch]:
             found = _table(block, columns) if is_fast else None
             if found is None:
-                yield from _CAREFUL.rows(block.texts(), file.name, columns, key=key, rescues=rescues)
-            elif len(found):
-                rows = pa.array(range(block.rows + 1, block.rows + len(found) + 1), pa.int64())
-                told = {"_file": pa.repeat(file.name, len(found)), "_row": rows}
-                yield changes.batch(columns, [each.chunk(0) for each in found.columns], told)
+                return _CAREFUL.rows(block.texts(), file.name, columns, key=key, rescues=rescues)
+            if not len(found):
+                return []
+            numbers = pa.array(range(block.rows + 1, block.rows + len(found) + 1), pa.int64())
+            told = {"_file": pa.repeat(file.name, len(found)), "_row": numbers}
+            return [changes.batch(columns, [each.chunk(0) for each in found.columns], told)]
+
+        yield from in_order(rows, blocks(file.path))
 
 
 _CAREFUL = Messages(told, has_changes=False)

@@ -2,11 +2,11 @@
 
 import codecs
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +15,14 @@ from pyarrow import csv
 from thresher.errors import UsageError
 from thresher.ingest.formats import streams
 from thresher.ingest.formats.records import BROKEN, GOOD, LONG, LOOSE, MOST_RECORD_BYTES, NO_QUOTE, Records, records
+from thresher.threads import in_order
 
 DELIMITERS = (",", ";", "\t", "|")
 """What is looked for where no delimiter is named."""
 
 _SAMPLE_BYTES = 64 << 10
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,15 @@ class Part:
         return _refusal(self.found, int(self.places[number]), int(self.rows[number]), rule, reason)
 
 
+class _Block(NamedTuple):
+    """Some records, which of them are rows and which are refused, and their numbers."""
+
+    found: Records
+    is_good: np.ndarray
+    is_bad: np.ndarray
+    rows: np.ndarray
+
+
 @dataclass
 class Sheet:
     """An opened file whose columns are known."""
@@ -116,8 +128,11 @@ class Sheet:
     delimiter: str
     dialect: Dialect
 
-    def parts(self) -> Iterator[Part]:
-        """All records but the header."""
+    def each(self, function: Callable[[Part], Iterable[Result]]) -> Iterator[Result]:
+        """The results of a function of all records but the header, some MB of them at a time, in order."""
+        return in_order(lambda block: function(self._part(block)), self._blocks())
+
+    def _blocks(self) -> Iterator["_Block"]:
         row, is_doubtful = 0 if self.has_header else 1, False
         for found in records(self.stream, ord(self.delimiter), _code(self.dialect.quote)):
             is_record = ~_is_blank(found) if len(self.names) > 1 else np.ones(len(found), bool)
@@ -125,7 +140,7 @@ class Sheet:
             row += int(is_record.sum())
             is_record &= rows > 0
             is_good, is_doubtful = self._good(found, is_doubtful)
-            yield self._part(found, is_record & is_good, is_record & ~is_good, rows)
+            yield _Block(found, is_record & is_good, is_record & ~is_good, rows)
 
     def _good(self, found: Records, is_doubtful: bool) -> tuple[np.ndarray, bool]:
         """The records that can be read, and whether the next is doubtful: after a broken one, a record with a quote
@@ -140,7 +155,8 @@ class Sheet:
                 is_doubtful = False
         return is_good, is_doubtful
 
-    def _part(self, found: Records, is_good: np.ndarray, is_bad: np.ndarray, rows: np.ndarray) -> Part:
+    def _part(self, block: "_Block") -> Part:
+        found, is_good, is_bad, rows = block
         refused = [_refusal(found, n, int(rows[n]), *self._why(found, n)) for n in np.flatnonzero(is_bad).tolist()]
         try:
             columns = self._columns(found, is_good)
@@ -273,7 +289,7 @@ def _parsed(
     keys = [str(number) for number in range(fields)]
     table = csv.read_csv(
         pa.BufferReader(content),
-        # One block, and no threads of its own: the files are read in threads already.
+        # One block, and no threads of its own: the blocks are read in threads already.
         csv.ReadOptions(column_names=keys, use_threads=False, block_size=len(content) + 1),
         csv.ParseOptions(
             delimiter=delimiter, quote_char=quote or False, newlines_in_values=True, ignore_empty_lines=False
