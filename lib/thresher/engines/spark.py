@@ -83,8 +83,11 @@ class SparkFrame(Frame):
     and a plan that came back from the server does not hold that frame.
     """
 
-    def __init__(self, engine: "SparkEngine", rows: DataFrame, made_of: Sequence[Frame] = ()):
+    def __init__(
+        self, engine: "SparkEngine", rows: DataFrame, made_of: Sequence[Frame] = (), *, is_staged: bool = False
+    ):
         self.engine: SparkEngine = engine
+        self.is_staged = is_staged
         self._rows = rows
         self._made_of = tuple(made_of)
         with _readable():
@@ -171,10 +174,13 @@ class SparkEngine:
             return SparkFrame(self, rows, [frame, other])
 
     def stage(self, frame: Frame) -> SparkFrame:
+        if isinstance(frame, SparkFrame) and frame.engine is self and frame.is_staged:
+            return frame
         # Not persist(): whether Spark finds those rows again depends on comparing plans. The checkpoint is named by
         # an id, spills to the server's disk, and is given back when the last frame that reads it is gone.
         with _readable(), self._active():
-            return SparkFrame(self, frame.native.localCheckpoint(eager=True, storageLevel=self._kept))
+            rows = frame.native.localCheckpoint(eager=True, storageLevel=self._kept)
+            return SparkFrame(self, rows, is_staged=True)
 
     def spool(self, frame: Frame) -> SparkFrame:
         return self.stage(frame)

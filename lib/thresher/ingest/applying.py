@@ -47,7 +47,8 @@ class Applied:
 class Load:
     """One load of changes into a dataset, whose commits carry the load's `note`.
 
-    `again` are the files that were read before, of which the dataset may have rows.
+    `operations` are the numbers of its rows by what they do (null: the row as it is now); `again` the files that were
+    read before, of which the dataset may have rows.
     """
 
     lake: Lake
@@ -55,6 +56,7 @@ class Load:
     key: Sequence[str]
     data: Sequence[str]
     note: Mapping[str, str]
+    operations: Mapping[str | None, int] = field(default_factory=dict)
     has_changes: bool = False
     partition_by: Sequence[str] = ()
     again: Sequence[str] = ()
@@ -74,6 +76,10 @@ class Load:
             "scd2": self._scd2,
         }[mode](rows)
 
+    @property
+    def _row_count(self) -> int:
+        return sum(self.operations.values())
+
     # modes
 
     def _overwrite(self, rows: Frame) -> Applied:
@@ -87,12 +93,12 @@ class Load:
             self.lake.write(self.beside, self.lake.read(self.beside).head(0), note=self.note)
         deleted = self.lake.sql("select * from latest where _op = 'D'", latest=latest)
         self._remember(deleted, rows)
-        return Applied({"superseded": rows.count() - latest.count()})
+        return Applied({"superseded": self._row_count - latest.count()})
 
     def _append(self, rows: Frame) -> Applied:
         new = self._not_there(rows) if self.again else rows
         self._write(self._select(new, "_file", "_row"), "append")
-        return Applied(duplicate=rows.count() - new.count() if self.again else 0)
+        return Applied(duplicate=self._row_count - new.count() if self.again else 0)
 
     def _not_there(self, rows: Frame) -> Frame:
         """The rows that the dataset lacks, of files that were read before; each is known by its file and number."""
@@ -113,12 +119,13 @@ class Load:
     def _history(self, rows: Frame) -> Applied:
         new = self.lake.engine.stage(self._unknown(rows, self.target))
         self._write(self._select(new, *_LOG), "append")
-        return Applied(self._by_operation(new), rows.count() - new.count())
+        return self._by_operation(new)
 
     def _current(self, rows: Frame) -> Applied:
         truncated = self._truncation(rows)
         latest = self.lake.engine.stage(self._latest(rows, truncated))
         changes = self.lake.engine.stage(self._against_current(latest))
+        found = self._outcomes(changes)
         self._remember(self.lake.sql("select * from changes where _op = 'D' and not _is_late", changes=changes), rows)
         applied = self.lake.sql(
             f"select {self._names(*_ORDERED)}, _op = 'D' as _is_deleted from changes "
@@ -131,16 +138,18 @@ class Load:
                 "select * from applied union all select * from emptied", applied=applied, emptied=emptied
             )
         self._apply(applied, self.key)
-        return Applied(self._outcomes(changes, emptied) | {"superseded": rows.count() - latest.count()})
+        found["deleted"] += emptied.count() if emptied is not None else 0
+        return Applied(found | {"superseded": self._row_count - found.pop("latest")})
 
     def _scd2(self, rows: Frame) -> Applied:
         new = self.lake.engine.stage(self._unknown(rows, self.beside))
-        if new.count():
+        known = self._by_operation(new)
+        if known.duplicate < self._row_count:
             self._write(self._select(new, *_LOG), "append", name=self.beside)
         affected = self._affected(rows)
         versions = self.lake.engine.stage(self._versions(affected))
         self._apply(self._against_versions(versions, affected), [*self.key, "valid_from"])
-        return Applied(self._by_operation(new), rows.count() - new.count())
+        return known
 
     # the latest of each key
 
@@ -221,14 +230,16 @@ class Load:
     def _truncation(self, rows: Frame) -> str:
         """When the table was last emptied, as a sequence; empty where it never was."""
         query = "select max(_sequence) as _last from rows where _op = 'T'"
-        found = self.lake.sql(query, rows=rows).to_arrow().column("_last").to_pylist()
         beside = self._existing(self.beside)
-        if beside is not None:
-            found += self.lake.sql(query, rows=beside).to_arrow().column("_last").to_pylist()
+        sources = [rows] if self.operations.get("T") else []
+        sources += [beside] if beside is not None else []
+        found = [self.lake.sql(query, rows=each).to_arrow().column("_last")[0].as_py() for each in sources]
         return max((each for each in found if each), default="")
 
     def _remember(self, deletes: Frame, rows: Frame) -> None:
         """Keep the deleted keys and when the table was emptied: what arrives late must not bring them back."""
+        if not self.operations.get("D") and not self.operations.get("T"):
+            return
         columns = f"{self._keys()}, _op, _at, _sequence, _file, _row"
         kept = self.lake.engine.stage(
             self.lake.sql(
@@ -241,19 +252,18 @@ class Load:
         if kept.count():
             self.lake.merge(self.beside, kept, [*self.key, "_op"], schema="evolve", note=self.note)
 
-    def _outcomes(self, changes: Frame, emptied: Frame | None) -> dict[str, int]:
+    def _outcomes(self, changes: Frame) -> dict[str, int]:
         found = self.lake.sql(
-            "select count(case when not _is_late and _op <> 'D' and not _is_there then 1 end) as inserted, "
+            "select count(*) as latest, "
+            "count(case when not _is_late and _op <> 'D' and not _is_there then 1 end) as inserted, "
             "count(case when not _is_late and _op <> 'D' and _is_there then 1 end) as updated, "
             "count(case when not _is_late and _op = 'D' and _is_there then 1 end) as deleted, "
             "count(case when not _is_late and _op = 'D' and not _is_there then 1 end) as unknown, "
             "count(case when _is_late then 1 end) as late from changes",
             changes=changes,
         ).to_arrow()
-        counts = found.to_pylist()[0]
+        counts: dict[str, int] = found.to_pylist()[0]
         counts["deletes of unknown keys"] = counts.pop("unknown")
-        if emptied is not None:
-            counts["deleted"] += emptied.count()
         return counts
 
     # versions
@@ -275,8 +285,7 @@ class Load:
 
     def _affected(self, rows: Frame) -> Frame:
         """The keys whose versions may be others now: all of them where the table was emptied."""
-        emptied = self.lake.sql("select 1 as one from rows where _op = 'T'", rows=rows).head(1).count()
-        source = self.lake.read(self.beside) if emptied else rows
+        source = self.lake.read(self.beside) if self.operations.get("T") else rows
         return self.lake.engine.stage(
             self.lake.sql(f"select distinct {self._keys()} from source where coalesce(_op, 'U') <> 'T'", source=source)
         )
@@ -354,12 +363,12 @@ class Load:
 
     # below
 
-    def _by_operation(self, rows: Frame) -> dict[str, int]:
-        found = (
-            self.lake.sql("select _op, count(*) as changes from rows group by _op", rows=rows).to_arrow().to_pylist()
-        )
-        counts = {row["_op"]: row["changes"] for row in found}
-        return {word: counts.get(letter, 0) for letter, word in _WORDS.items() if counts.get(letter) or letter != "T"}
+    def _by_operation(self, new: Frame) -> Applied:
+        """The changes that are new by what they do; the others were there before."""
+        query = "select _op, count(*) as changes from new group by _op"
+        counts = {row["_op"]: row["changes"] for row in self.lake.sql(query, new=new).to_arrow().to_pylist()}
+        told = {word: counts.get(letter, 0) for letter, word in _WORDS.items() if counts.get(letter) or letter != "T"}
+        return Applied(told, self._row_count - sum(counts.values()))
 
     def _existing(self, name: str) -> Frame | None:
         return self.lake.read(name) if self.lake.exists(name) else None

@@ -1,6 +1,7 @@
 """landing → raw: every row of every new file, exactly once, with the file and the row number it came from."""
 
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -200,7 +201,8 @@ class _Job:
         order_by = self._names(self.order_by, settled.columns)
         is_ordered = self.mode not in ("overwrite", "append") or self._has_changes(surveys)
         rows = self._read(good, settled.columns, key, order_by, is_ordered=is_ordered)
-        refusals = self._refusals(files, refused, rows)
+        tally = self._tally(rows)
+        refusals = self._refusals(files, refused, rows, tally)
         batch = secrets.token_hex(8)
         note = {"batch": batch}
         states = [replace(state, state="loading", batch=batch) for _, state in files.values()]
@@ -212,10 +214,10 @@ class _Job:
             quarantine.add(self.lake, self.target, refusals, list(files))
         self._widen(settled)
         again = [state.name for state in states if state.rows is not None]
-        applied = self._apply(rows, settled.columns, key, surveys, note, again)
-        counts = self._counts(rows, refusals, applied, arrived, len(refused))
+        applied = self._apply(rows, settled.columns, key, surveys, note, again, tally)
+        counts = self._counts(tally, applied, arrived, len(refused))
         self.ledger.drifted(self.target, batch, settled.drift)
-        self.ledger.finish(self.target, batch, self._ended(states, refused, rows))
+        self.ledger.finish(self.target, batch, self._ended(states, refused, tally))
         drift = pa.Table.from_pylist(list(settled.drift), schema=drifting.DRIFT)
         return Loaded(self.lake.read(self.target), refusals, counts, drift)
 
@@ -293,6 +295,7 @@ class _Job:
         files: Mapping[str, tuple[LandingFile, FileState]],
         refused: Mapping[str, str],
         rows: Frame,
+        tally: "_Tally",
     ) -> Frame:
         whole = [
             {
@@ -303,6 +306,8 @@ class _Job:
             }
             for name, reason in refused.items()
         ]
+        if not tally.refused:
+            return self.lake.frame(pa.Table.from_pylist(whole, schema=quarantine.SCHEMA))
         return self.lake.engine.stage(
             self.lake.sql(
                 "select * from files union all select _file, cast(_row as string), cast(null as string), _rule, "
@@ -333,8 +338,9 @@ class _Job:
         surveys: Mapping[str, Survey],
         note: Mapping[str, str],
         again: Sequence[str],
+        tally: "_Tally",
     ) -> Applied:
-        good = self.lake.sql("select * from rows where _rule is null", rows=rows)
+        good = self.lake.sql("select * from rows where _rule is null", rows=rows) if tally.refused else rows
         data = list(columns.names)
         if self.on_drift == "rescue" or self._keeps_rescued():
             data.append(RESCUED.name)
@@ -344,6 +350,7 @@ class _Job:
             key,
             data,
             note,
+            tally.operations,
             has_changes=self._has_changes(surveys),
             partition_by=self.partition_by,
             again=again,
@@ -354,10 +361,23 @@ class _Job:
         exists = self.mode != "overwrite" and self.lake.exists(self.target)
         return exists and RESCUED.name in self.lake.schema(self.target).names
 
-    def _counts(
-        self, rows: Frame, refusals: Frame, applied: Applied, arrived: arrivals.Arrivals, files_refused: int
-    ) -> Counts:
-        total, refused = rows.count() + files_refused, refusals.count()
+    def _tally(self, rows: Frame) -> "_Tally":
+        query = (
+            "select _file, _rule is not null as is_refused, _op, count(*) as row_count from rows "
+            "group by _file, _rule is not null, _op"
+        )
+        tally = _Tally()
+        for row in self.lake.sql(query, rows=rows).to_arrow().to_pylist():
+            tally.files[row["_file"]] += row["row_count"]
+            if row["is_refused"]:
+                tally.refused += row["row_count"]
+            else:
+                tally.operations[row["_op"]] += row["row_count"]
+        return tally
+
+    def _counts(self, tally: "_Tally", applied: Applied, arrived: arrivals.Arrivals, files_refused: int) -> Counts:
+        refused = tally.refused + files_refused
+        total = tally.files.total() + files_refused
         return Counts(
             self.target,
             rows_in=total,
@@ -367,12 +387,19 @@ class _Job:
             more=_files_counted(arrived, len(arrived.new), files_refused) | dict(applied.counts),
         )
 
-    def _ended(self, states: Sequence[FileState], refused: Mapping[str, str], rows: Frame) -> list[FileState]:
-        query = "select _file, count(*) as row_count from rows group by _file"
-        counts = {row["_file"]: row["row_count"] for row in self.lake.sql(query, rows=rows).to_arrow().to_pylist()}
+    def _ended(self, states: Sequence[FileState], refused: Mapping[str, str], tally: "_Tally") -> list[FileState]:
         return [
             replace(state, state="refused", error=refused[state.name], rows=0)
             if state.name in refused
-            else replace(state, state="loaded", rows=counts.get(state.name, 0))
+            else replace(state, state="loaded", rows=tally.files[state.name])
             for state in states
         ]
+
+
+@dataclass
+class _Tally:
+    """How many rows were read of each file, how many of all are refused, and what the others do."""
+
+    files: Counter[str] = field(default_factory=Counter)
+    refused: int = 0
+    operations: Counter[str | None] = field(default_factory=Counter)
