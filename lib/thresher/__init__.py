@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from thresher.counts import Counts
     from thresher.engines.spark import session as spark
     from thresher.frame import Frame
+    from thresher.incremental import touched
     from thresher.lake import Lake
     from thresher.landing import Landing, Sample
     from thresher.parameters.types import Date
@@ -45,6 +46,7 @@ _PLACES = {
     "secret": ("thresher.secrets.store", "secret"),
     "spark": ("thresher.engines.spark", "session"),
     "star": ("thresher.star", None),
+    "touched": ("thresher.incremental", "touched"),
     "xml": ("thresher.xml", None),
 }
 
@@ -65,6 +67,7 @@ __all__ = [
     "secret",
     "spark",
     "star",
+    "touched",
     "xml",
 ]
 

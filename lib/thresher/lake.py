@@ -154,6 +154,22 @@ class Lake:
             for entry in entries
         ]
 
+    def note(self, name: str, what: str) -> str:
+        """What the note of the newest commit of a dataset says under a name; empty where it says nothing."""
+        (entry,) = self._existing(name).history(1)
+        return _noted(entry.get("userMetadata"), what)
+
+    def snapshot(self, name: str) -> tuple[str, int]:
+        """What a dataset holds now, by the table's own id and its version: equal ones hold the same rows."""
+        table = self._existing(name)
+        return str(table.metadata().id), table.version()
+
+    def versions(self, name: str, one: int, other: int) -> tuple[Frame, Frame]:
+        """The rows of a dataset at two versions, maybe without some that both have. Raises LakeError."""
+        for version in (one, other):
+            self._existing(name, version)
+        return self.engine.versions(self.location(name), one, other)
+
     # writing
 
     def write(

@@ -9,6 +9,7 @@ from thresher.columns import require_columns, require_unique
 from thresher.counts import Counts
 from thresher.errors import DuplicateKeys, UsageError
 from thresher.frame import Frame
+from thresher.incremental import Touched
 from thresher.lake import Lake
 from thresher.types import ddl, quoted
 
@@ -119,13 +120,15 @@ def fact(
     dimensions: Mapping[str, str],
     lookups: Mapping[str, Mapping[str, str]],
     grain: Sequence[str],
+    touched: Touched | None = None,
 ) -> Fact:
     """Rebuild a fact: look up its foreign keys, give orphans to the unknown member, replace the table.
 
     In: one row per `grain`, with natural keys. Out: the same rows; for each entry of `dimensions` (foreign key column →
     dimension dataset) the surrogate key, first, in place of the columns that `lookups` ({foreign key: {natural key of
     the dimension: column of the rows}}) matched it by. A row whose natural key is null or not in the dimension gets
-    -1; such orphans are counted per foreign key.
+    -1; such orphans are counted per foreign key. Where only some keys of the grain are `touched` (see `incremental`),
+    only their rows are computed and replaced, and the orphans and counts are theirs.
 
     Raises MissingColumns, DuplicateKeys where the grain or a dimension's natural key is not unique, UsageError.
     """
@@ -134,11 +137,18 @@ def fact(
             f"{target}: dimensions name {sorted(dimensions)}, lookups name {sorted(lookups)}; "
             f"each foreign key needs both"
         )
+    if touched and (dimensions or not grain):
+        raise UsageError(f"{target}: touched rows need a grain, and no dimensions: their members change, too")
     matched = [column for columns in lookups.values() for column in columns.values()]
     require_columns(rows, [*matched, *grain], target)
     twice = [foreign for foreign in dimensions if foreign in rows.columns and foreign not in matched]
     if twice:
         raise UsageError(f"{target}: {twice} are foreign keys and columns of the query; rename one of them")
+    again = touched.keys if touched else None
+    if again is not None:
+        require_columns(again, grain, f"{target}: what is touched")
+        on = _same("r", "a", grain)
+        rows = lake.sql(f"select r.* from rows r left semi join again a on {on}", rows=rows, again=again)
     rows = lake.engine.stage(rows)
     if grain:
         require_unique(rows, grain, target)
@@ -161,7 +171,14 @@ def fact(
         result=result,
     )
     counted = Counts(target, rows_in=rows.count(), rows_out=result.count())  # a fan-out ends here, before the write
-    lake.write(target, result, schema="replace")
+    note = touched.note if touched else None
+    deleted = {}
+    if again is None:
+        lake.write(target, result, schema="replace", note=note)
+    else:
+        deleted["deleted"] = _replace_touched(lake, target, result, again, grain, note)
+    if touched:
+        touched.remember(lake, target)
     written = lake.read(target)
     per_key = {
         f"orphans {foreign}": lake.sql(
@@ -169,4 +186,37 @@ def fact(
         ).count()
         for foreign in dimensions
     }
-    return Fact(written, orphans, replace(counted, more=per_key))
+    return Fact(written, orphans, replace(counted, more=per_key | deleted))
+
+
+def _replace_touched(
+    lake: Lake, target: str, rows: Frame, keys: Frame, grain: Sequence[str], note: Mapping[str, str] | None
+) -> int:
+    """Put the rows of the touched keys in the place of those that the target holds; how many have none any more."""
+    gone = lake.engine.stage(
+        lake.sql(
+            f"select t.* from there t left semi join keys k on {_same('t', 'k', grain)} "
+            f"left anti join rows r on {_same('t', 'r', grain)}",
+            there=lake.read(target),
+            keys=keys,
+            rows=rows,
+        )
+    )
+    columns = ", ".join(map(quoted, rows.columns))
+    lake.apply(
+        target,
+        lake.sql(
+            f"select {columns}, false as _is_deleted from rows union all "
+            f"select {columns}, true as _is_deleted from gone",
+            rows=rows,
+            gone=gone,
+        ),
+        grain,
+        deleted="_is_deleted",
+        note=note,
+    )
+    return gone.count()
+
+
+def _same(one: str, other: str, columns: Sequence[str]) -> str:
+    return " and ".join(f"{one}.{quoted(name)} <=> {other}.{quoted(name)}" for name in columns)

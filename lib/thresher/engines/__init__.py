@@ -64,6 +64,9 @@ class Engine(Protocol):
     def read(self, table: Path, version: int | None = None) -> Frame:
         """The rows of a Delta table, now or at an earlier version; later writes do not change the frame."""
 
+    def versions(self, table: Path, one: int, other: int) -> tuple[Frame, Frame]:
+        """The rows of a Delta table at two versions; rows that both have may be missing from both."""
+
     def write(
         self,
         table: Path,

@@ -297,6 +297,15 @@ class EmbeddedEngine:
     def read(self, table: Path, version: int | None = None) -> EmbeddedFrame:
         return DatasetFrame(self, table, DeltaTable(table, version=version).to_pyarrow_dataset())
 
+    def versions(self, table: Path, one: int, other: int) -> tuple[EmbeddedFrame, EmbeddedFrame]:
+        tables = [DeltaTable(table, version=version) for version in (one, other)]
+        paths = [set(each.to_pyarrow_dataset().files) for each in tables]
+        ours, theirs = (
+            DatasetFrame(self, table, rewriting.files(each, table, {}).without(paths[0] & paths[1]).rows)
+            for each in tables
+        )
+        return ours, theirs
+
     def write(
         self,
         table: Path,

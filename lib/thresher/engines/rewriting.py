@@ -7,7 +7,7 @@ rows: constraints, a feed of changes.
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,10 @@ class Files:
     def only(self, numbers: Sequence[int]) -> "Files":
         """Those with these numbers."""
         return Files(self.schema, [self.fragments[n] for n in numbers], [self.paths[n] for n in numbers])
+
+    def without(self, paths: Collection[str]) -> "Files":
+        """All but those with these names."""
+        return self.only([number for number, path in enumerate(self.paths) if path not in paths])
 
     @property
     def rows(self) -> ds.Dataset:

@@ -220,6 +220,9 @@ class SparkEngine:
             rows = self.spark.read.format("delta").option("versionAsOf", str(pinned)).load(str(table))
         return SparkFrame(self, rows)
 
+    def versions(self, table: Path, one: int, other: int) -> tuple[SparkFrame, SparkFrame]:
+        return self.read(table, one), self.read(table, other)
+
     def write(
         self,
         table: Path,

@@ -1,0 +1,111 @@
+"""Only what changed sources touch is computed again, and it is what computing all of it gives."""
+
+import pytest
+
+from thresher import star, touched
+from thresher.errors import MissingColumns, SqlError, UsageError
+
+SOURCES = ["raw.people", "raw.orders"]
+COUNTED = """
+    select p.id, p.name, count(o.id) as orders from raw.people p left join raw.orders o on o.person = p.id
+    group by p.id, p.name
+"""
+KEYS = "select id from changed_people union select person from changed_orders"
+
+
+def load(lake, query=COUNTED, keys=KEYS):
+    changes = touched(lake, "mart.counted", keys, sources=SOURCES, made_by=[query])
+    return star.fact(lake, lake.sql(query), "mart.counted", dimensions={}, lookups={}, grain=["id"], touched=changes)
+
+
+def counted(lake):
+    return sorted(tuple(row.values()) for row in lake.read("mart.counted").to_arrow().to_pylist())
+
+
+@pytest.fixture
+def shop(lake):
+    people = [{"id": number, "name": f"person {number}"} for number in (1, 2, 3, 4)]
+    orders = [{"id": 1, "person": 1}, {"id": 2, "person": 1}, {"id": 3, "person": 2}]
+    lake.write("raw.people", people)
+    lake.write("raw.orders", orders)
+    assert load(lake).counts.rows_out == 4
+    return lake
+
+
+def test_inserts_updates_and_deletes_touch_their_keys_alone(shop):
+    shop.merge("raw.orders", [{"id": 3, "person": 4}, {"id": 4, "person": 1}], ["id"])
+    shop.merge("raw.people", [{"id": 5, "name": "new"}], ["id"])
+    shop.delete("raw.people", "id = 3")
+    found = load(shop).counts
+    assert counted(shop) == [(1, "person 1", 3), (2, "person 2", 0), (4, "person 4", 1), (5, "new", 0)]
+    assert (found.rows_in, found.rows_out, found.more) == (4, 4, {"deleted": 1})
+    assert counted(shop) == sorted(tuple(row.values()) for row in shop.sql(COUNTED).to_arrow().to_pylist())
+
+
+@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
+def test_nothing_is_written_where_nothing_changed(shop):
+    version = shop.describe("mart.counted").version
+    assert load(shop).counts.rows_in == 0
+    assert shop.describe("mart.counted").version == version
+
+
+@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
+def test_all_is_computed_where_changes_cannot_tell(shop):
+    assert load(shop, COUNTED.replace("p.name", "upper(p.name)")).counts.rows_in == 4  # another query
+    assert counted(shop)[0] == (1, "PERSON 1", 2)
+    assert load(shop).counts.rows_in == 4
+    shop.delete("mart.counted", "id = 1")  # written by other means
+    assert load(shop).counts.rows_in == 4
+    shop.merge("raw.orders", [{"id": 9, "person": 3, "city": "Oslo"}], ["id"], schema="evolve")  # other columns
+    assert load(shop).counts.rows_in == 4
+    assert counted(shop)[2] == (3, "person 3", 1)
+
+
+@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
+def test_a_source_that_is_made_anew_touches_all(shop, tmp_path):
+    import shutil
+
+    shutil.rmtree(shop.location("raw.orders"))
+    shop.write("raw.orders", [{"id": 7, "person": 3}])
+    assert load(shop).counts.rows_in == 4
+    assert counted(shop) == [(1, "person 1", 0), (2, "person 2", 0), (3, "person 3", 1), (4, "person 4", 0)]
+
+
+@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
+def test_a_partitioned_source_with_a_null_key(lake):
+    lake.write("raw.people", [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}])
+    lake.write("raw.orders", [{"id": 1, "person": 1}, {"id": 2, "person": 2}], partition_by=["person"])
+    load(lake)
+    lake.write("raw.orders", [{"id": 3, "person": 2}, {"id": 4, "person": None}], mode="append")
+    assert load(lake).counts.rows_in == 1
+    assert counted(lake) == [(1, "a", 1), (2, "b", 2)]
+
+
+@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
+@pytest.mark.parametrize(
+    "keys, error, message",
+    [
+        ("select id from raw.others", SqlError, "reads raw.others; expected the sources raw.people, raw.orders"),
+        ("select name from changed_people", MissingColumns, "what is touched"),
+    ],
+)
+def test_a_query_for_keys_that_cannot_be_right_is_refused(shop, keys, error, message):
+    with pytest.raises(error, match=message):
+        load(shop, keys=keys)
+        load(shop, keys=keys)
+
+
+@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
+def test_dimensions_are_refused_for_their_members_change_too(shop):
+    changes = touched(shop, "mart.other", KEYS, sources=SOURCES, made_by=[COUNTED])
+    lookups = {"person_key": {"id": "id"}}
+    with pytest.raises(UsageError, match="their members change"):
+        star.fact(
+            shop,
+            shop.sql(COUNTED),
+            "mart.other",
+            dimensions={"person_key": "mart.dim_person"},
+            lookups=lookups,
+            grain=["id"],
+            touched=changes,
+        )
