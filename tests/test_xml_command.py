@@ -442,7 +442,22 @@ def test_keys_that_repeat_are_found_across_batches_and_nothing_is_written() -> N
     with pytest.raises(DuplicateKeys, match="^1 keys stand for more than one document, such as '1' "):
         list(xml.tables_batches([batch, batch], "doc", ["id"], schema))
     assert call("tables", "twice", "--column", "doc", "--key", "id", "--out", "out").exit_code == 1
-    assert list(Path("out").iterdir()) == []
+    assert not Path("out").exists()
+
+
+def test_a_table_whose_name_no_file_may_have_keeps_its_end() -> None:
+    names = ("a" * 100, "b" * 100, "ä" * 60)
+    start, end = "".join(f"<{name}>" for name in names), "".join(f"</{name}>" for name in reversed(names))
+    Path("deep.jsonl").write_text(json.dumps({"id": 1, "doc": f"<c>{start}<i><k>7</k></i><i><k>8</k></i>{end}</c>"}))
+
+    result = call("tables", "deep.jsonl", "--column", "doc", "--key", "id", "--out", "out")
+
+    short = f"{'ä' * 60}_i"
+    assert result.exit_code == 0
+    assert [row["k"] for row in rows_of(f"out/{short}.parquet")] == [7, 8]
+    *_, element, leaf = rows_of("out/_lineage.parquet")
+    assert (element["table"], element["renamed_from"]) == (short, "_".join([*names, "i"]))
+    assert (leaf["table"], leaf["column"], leaf["renamed_from"]) == (short, "k", None)
 
 
 def test_batches_hold_a_bounded_number_of_bytes() -> None:

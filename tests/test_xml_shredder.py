@@ -332,6 +332,18 @@ def test_other_roots_are_left_to_the_reference(options: xml.Options, others: set
     assert learnt(INVOICES, options)[1] == len(others)
 
 
+def test_a_declaration_is_no_attribute_of_its_prefix() -> None:
+    options = xml.Options(ignore_namespace=True)
+    documents = ['<p n="1"/>', '<p xmlns:n="u"><a>x</a></p>', '<p xmlns:m="u" xmlns:n="u" m:n="2"/>']
+    schema = xml.discover(documents, options)
+
+    values, left, _ = shredded(documents, schema, options)
+
+    assert left == set()
+    assert values.to_pylist() == [{"_n": 1, "a": None}, {"_n": None, "a": "x"}, {"_n": 2, "a": None}]
+    assert learnt(documents, options)[0].to_json() == schema.to_json()
+
+
 def test_declarations_that_differ_from_document_to_document_are_read_all_the_same() -> None:
     documents = [
         f"<p{row}:a xmlns:p{row}='u' xmlns:o='o{row}'><p{row}:b>{row}</p{row}:b></p{row}:a>" for row in range(150)

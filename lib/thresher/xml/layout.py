@@ -12,6 +12,8 @@ from thresher.xml.options import Options, dotted
 from thresher.xml.schema import Schema
 
 DOCUMENT = "document"
+# In bytes: file systems take 255, of which a draft beside the file needs some.
+LONGEST_NAME = 200
 KEY, PARENT_KEY, ROW_KEY, ORDINAL = "_key", "_parent_key", "_row_key", "_ordinal"
 PATH, PARENT_TABLE = "_path", "_parent_table"
 LINKS = {
@@ -97,6 +99,7 @@ def table_layout(schema: Schema, options: Options | None = None) -> dict[str, Ta
     A table per repeated element at any depth, named by the elements above it; `document` for what stands once in a
     document. A column is named by the elements and attribute below the table's element; characters
     other than letters, digits and `_` become `_`. Where two names are equal but for case, the later one gets a number.
+    A table's name beyond 200 bytes keeps its end: it must do as the name of a file.
 
     An array in `options.elevate` is no table: its one item gives columns of the parent's table. With
     `options.reuse_shapes` repeated elements of one name and one type share a table, named by that element alone.
@@ -133,14 +136,24 @@ class _Names:
     def __init__(self, *taken: str) -> None:
         self.taken = {name.lower() for name in taken}
 
-    def unique(self, wanted: str) -> tuple[str, str | None]:
-        """The name, and what it was meant to be if it had to change."""
-        name, number = wanted, 1
+    def unique(self, wanted: str, longest: int | None = None) -> tuple[str, str | None]:
+        """The name, and what it was meant to be if it had to change; `longest` is in bytes."""
+        own = wanted if longest is None else _end_of(wanted, longest)
+        name, number = own, 1
         while name.lower() in self.taken:
             number += 1
-            name = f"{wanted}_{number}"
+            name = f"{own}_{number}"
         self.taken.add(name.lower())
         return name, None if name == wanted else wanted
+
+
+def _end_of(name: str, longest: int) -> str:
+    """A name within a limit; of one that is too long, the end, which tells most."""
+    content = name.encode()
+    if len(content) <= longest:
+        return name
+    end = content[-longest:].decode(errors="ignore")
+    return end.partition("_")[2] or end
 
 
 @dataclass(frozen=True)
@@ -175,7 +188,7 @@ class _Planner:
         for element in self.elements((), None, (), root):
             groups.setdefault(element.shape, []).append(element)
         names = _Names()
-        named = [(*names.unique(self.table_name(group)), group) for group in groups.values()]
+        named = [(*names.unique(self.table_name(group), LONGEST_NAME), group) for group in groups.values()]
         table_of = {element.path: name for name, _, group in named for element in group}
         return [self.table(name, renamed_from, group, table_of) for name, renamed_from, group in named]
 

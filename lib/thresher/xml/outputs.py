@@ -34,6 +34,7 @@ def outputs(
         require_place(path, format)
     kind = {"parquet": _ParquetDraft, "delta": _DeltaDraft, "jsonl": _JsonDraft}[format]
     drafts: dict[Path, Output] = {}
+    new_folders = dict.fromkeys(folder for path in targets for folder in path.parents if not folder.exists())
     try:
         for path, schema in targets.items():
             drafts[path] = kind(path, schema)
@@ -49,6 +50,9 @@ def outputs(
     finally:
         for draft in drafts.values():
             draft.discard()
+        with suppress(OSError):  # what stands in one keeps it, and those around it
+            for folder in new_folders:
+                folder.rmdir()
 
 
 def require_place(path: Path, format: str) -> None:

@@ -80,6 +80,8 @@ def walk_attributes(
             return HARD, tape, 0, 0
         address = close + 1
         count += 1
+        if found and setting(settings, HIDES_DECLARATIONS) and is_declaration(name, length):
+            found = word(0)  # without prefixes xmlns:n is spelt as the attribute n
         if not found:
             if _could_be_nil(settings, name, length):
                 return HARD, tape, 0, 0
