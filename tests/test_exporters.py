@@ -132,6 +132,18 @@ def test_a_dag_runs_in_the_environment_that_it_was_made_in(project: Path, monkey
     assert [os.environ.get(name) for name in ("MODE", "THRESHER_ENV")] == [None, None]
 
 
+def test_a_dag_has_the_runs_date_for_a_parameter_that_is_the_date(project: Path) -> None:
+    file = project / "pipelines" / "daily.yml"
+    file.write_text(
+        'name: daily\nparams: {day: "${run.date}"}\nsteps:\n'
+        '  first: {notebook: notebooks/step.ipynb, writes: {target: curated.a}, with: {text: "day ${day}"}}\n'
+    )
+    dag = airflow.export(load(file, exists=lambda _: False), Path("/data/lake"), "duckdb")
+    assert "'text': 'day {{ ds }}'" in dag
+    given = load(file, {"day": "2026-01-02"}, exists=lambda _: False)
+    assert "'text': 'day 2026-01-02'" in airflow.export(given, Path("/data/lake"), "duckdb")
+
+
 def test_a_dag_has_an_operator_for_each_step_in_order(project: Path) -> None:
     module = ast.parse(airflow.export(pipeline(project), Path("/data/lake"), "duckdb"))
     assert ast.get_docstring(module).startswith("Sales of 'yesterday' \\ today\n")  # type: ignore[union-attr]

@@ -1,5 +1,6 @@
 """What a notebook uses of the project's code, followed without running it."""
 
+import os
 from pathlib import Path
 
 import nbformat
@@ -185,6 +186,13 @@ def test_what_a_module_enters_in_a_table_when_it_is_imported_counts(
         (["exec(open('tools/h.py').read())"], "tools/h.py"),
         (["exec((Path('tools') / 'h.py').read_text())"], "tools/h.py"),
         (["!python tools/h.py --all"], "tools/h.py"),
+        (["!python -m tools.h --all"], "tools/h.py"),
+        (["%%bash\npython -m tools.h --all"], "tools/h.py"),
+        (["%run -m tools.h"], "tools/h.py"),
+        (["get_ipython().system('python tools/h.py --all')"], "tools/h.py"),
+        (["os.system(f'{sys.executable} tools/h.py {lake}')"], "tools/h.py"),
+        (["subprocess.run([sys.executable, '-m', 'tools.h'])"], "tools/h.py"),
+        (["subprocess.run('python -m tools', shell=True)"], "tools/__main__.py"),
         (["%run other.ipynb"], "lib/h.py"),
         (["import importlib", "importlib.import_module(name)"], "lib/h.py"),
         (["import loading", "loading.load(name)"], "lib/h.py"),
@@ -194,7 +202,7 @@ def test_what_a_module_enters_in_a_table_when_it_is_imported_counts(
     ],
 )
 def test_ways_of_ipython_and_of_scripts_are_followed(project: Path, cells: list[str], file: str) -> None:
-    for name in ("lib/h.py", "tools/h.py", "tools/h/inner.py"):
+    for name in ("lib/h.py", "tools/h.py", "tools/h/inner.py", "tools/__main__.py"):
         if file == name:
             write(project, name, "def f():\n    return 1\n")
     write(project, "tools/x.py", "import h\nh.f()\n")
@@ -225,6 +233,87 @@ def test_a_text_file_that_a_function_names_counts(project: Path) -> None:
     cells = ["from shop.queries import first", "first()"]
     assert changed(project, cells, "sql/a.sql", "1", "3") == ["sql/a.sql"]
     assert changed(project, cells, "sql/b.sql", "2", "3") == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "(Path(__file__).parent / 'a.sql').read_text()",
+        "Path(__file__).with_name('a.sql').read_text()",
+        "(Path('lib') / 'shop' / 'a.sql').read_text()",
+        "open(f'{folder}/a.sql').read()",
+        "open(f'lib/shop/{name}.sql').read()",
+        "files('shop').joinpath('a.sql').read_text()",
+    ],
+)
+def test_a_text_file_that_is_named_in_part_counts(project: Path, code: str) -> None:
+    write(project, "lib/shop/a.sql", "select 1")
+    write(project, "lib/shop/queries.py", f"def first(folder, name):\n    return {code}\n")
+    cells = ["from shop.queries import first", "first('lib/shop', 'a')"]
+    assert changed(project, cells, "lib/shop/a.sql", "1", "3") == ["lib/shop/a.sql"]
+
+
+@pytest.mark.parametrize(
+    ("module", "cells"),
+    [
+        ("def run(kind):\n    return globals()['f_' + kind]()\n", ["from m import run", "run('a')"]),
+        (
+            "import sys\ndef run(kind):\n    return getattr(sys.modules[__name__], kind)()\n",
+            ["import m", "m.run('f_a')"],
+        ),
+        ("def run():\n    return eval('f_a()')\n", ["import m", "m.run()"]),
+        ("def run(frame):\n    return frame.query('x > @f_a()')\n", ["import m", "m.run(frame)"]),
+        ("", ["from m import f_a", "globals()['f_' + kind]()"]),
+        ("", ["exec('from m import f_a; f_a()')"]),
+        ("", ["from pkgutil import resolve_name", "resolve_name('m:f_a')()"]),
+    ],
+)
+def test_a_function_that_is_found_by_its_name_counts(project: Path, module: str, cells: list[str]) -> None:
+    write(project, "lib/m.py", f"{module}\ndef f_a():\n    return 1\n\ndef other():\n    return 5\n")
+    assert changed(project, cells, "lib/m.py", "return 1", "return 2") == ["lib/m.py"]
+    assert changed(project, ["import m", "m.other()"], "lib/m.py", "return 2", "return 1") == []
+
+
+@pytest.mark.parametrize("cells", [["from m import total", "total()"], ["from m import Rule", "Rule.__subclasses__()"]])
+def test_the_classes_below_one_that_are_listed_count(project: Path, cells: list[str]) -> None:
+    write(
+        project,
+        "lib/m.py",
+        """\
+        class Rule:
+            pass
+
+        class Cheap(Rule):
+            limit = 1
+
+        def total():
+            return sum(each.limit for each in Rule.__subclasses__())
+        """,
+    )
+    assert changed(project, cells, "lib/m.py", "limit = 1", "limit = 2") == ["lib/m.py"]
+
+
+def test_what_is_added_to_a_list_of_another_module_counts(project: Path) -> None:
+    write(project, "lib/base.py", "HANDLERS = []\n\ndef run():\n    return [each() for each in HANDLERS]\n")
+    write(project, "lib/more.py", "from base import HANDLERS\n\ndef f():\n    return 1\n\nHANDLERS += [f]\n")
+    cells = ["import base, more", "base.run()"]
+    assert changed(project, cells, "lib/more.py", "return 1", "return 2") == ["lib/more.py"]
+
+
+def test_a_package_that_imports_its_own_modules_when_they_are_asked_for_counts(project: Path) -> None:
+    write(
+        project,
+        "lib/lazy/__init__.py",
+        """\
+        from importlib import import_module
+
+        def __getattr__(name):
+            return getattr(import_module(".inner", __name__), name)
+        """,
+    )
+    write(project, "lib/lazy/inner.py", "def f():\n    return 1\n")
+    cells = ["from lazy import f", "f()"]
+    assert changed(project, cells, "lib/lazy/inner.py", "return 1", "return 2") == ["lib/lazy/inner.py"]
 
 
 def test_a_module_that_cannot_be_parsed_counts_whole(project: Path) -> None:
@@ -261,6 +350,21 @@ def test_what_was_found_is_remembered_until_a_file_changes(project: Path) -> Non
     taxes.write_text(taxes.read_text().replace("1 + rate", "3 + rate"))
     again = Code(project).used_by(NET)
     assert [file for file in found if found[file] != again[file]] == ["lib/shop/taxes.py"]
+
+
+def test_a_module_that_comes_later_is_found_in_spite_of_what_is_remembered(project: Path) -> None:
+    write(
+        project,
+        "lib/shop/sums.py",
+        "try:\n    from shop.fast import total\nexcept ImportError:\n    def total(): return 1\n",
+    )
+    os.utime(project / "lib/shop", (1, 1))  # clocks of file systems are coarse
+    cells = ["from shop.sums import total", "total()"]
+    first = Code(project)
+    first.used_by(cells)
+    first.save()
+    write(project, "lib/shop/fast.py", "def total():\n    return 2\n")
+    assert "lib/shop/fast.py" in Code(project).used_by(cells)
 
 
 @pytest.mark.parametrize(

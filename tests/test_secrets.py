@@ -294,6 +294,11 @@ def test_a_secret_is_hidden_however_it_is_written(written: str) -> None:
         "aHVudGVyMg==",
         "eGh1bnRlcjI=",
         "eHhodW50ZXIy",
+        "h\0u\0n\0t\0e\0r\x002\0",
+        repr("hunter2".encode("utf-16")),
+        json.dumps("hunter2".encode("utf-16-le").decode("latin-1")),
+        "h\u200bu\u200bn\u200bt\u200be\u200br\u200b2",
+        "hun\u00adter2",
     ],
 )
 def test_a_secret_is_found_in_disguise(written: str) -> None:

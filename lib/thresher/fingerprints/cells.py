@@ -5,7 +5,7 @@ import keyword
 import re
 from collections.abc import Iterator, Sequence
 
-_RUN = re.compile(r"^([ \t]*)%run[ \t]+(?:-\w+[ \t]+)*['\"]?([^\s'\"]+).*$", re.M)
+_RUN = re.compile(r"^([ \t]*)%run[ \t]+((?:-\w+[ \t]+)*)['\"]?([^\s'\"]+).*$", re.M)
 _EXTENSION = re.compile(r"^([ \t]*)%(?:load_ext|reload_ext|aimport)[ \t]+([\w.]+).*$", re.M)
 _FOLDER = re.compile(r"^([ \t]*)%(?:cd|pushd)\b[ \t]*(.*)$", re.M)
 _MAGIC = re.compile(r"^([ \t]*)[%!?](.*)$", re.M)
@@ -14,7 +14,7 @@ _IMPORT = re.compile(
     r"^[ \t]*((?:import|from)[ \t]+[\w.]+(?:[ \t]+import[ \t]+[\w, ]+|[ \t]+as[ \t]+\w+)?)[ \t]*$", re.M
 )
 _NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
-_SCRIPT = re.compile(r"[\w./-]+\.py\b")
+_SCRIPT = re.compile(r"[\w./-]+\.py\b|(?<!\S)-m[ \t]+[\w.]+")
 
 
 def as_python(sources: Sequence[str]) -> str:
@@ -22,6 +22,8 @@ def as_python(sources: Sequence[str]) -> str:
 
     >>> as_python(["%run -i tools/a x", "%load_ext ext", "a = %time h.f(2)", "!python b.py"])
     "'tools/a.py'\\n__import__('ext')\\na = None; time; h.f\\n'b.py'; python; b.py"
+    >>> as_python(["%run -m tools.a", "!python -m b.c"])
+    "'-m tools.a'\\n'-m b.c'; python; m; b.c"
     >>> as_python(["import h\\nno python h.f"])
     'import h\\nh; no; python; h.f'
     """
@@ -29,7 +31,7 @@ def as_python(sources: Sequence[str]) -> str:
 
 
 def _pieces(source: str) -> Iterator[str]:
-    plain = _RUN.sub(lambda found: found[1] + repr(_script(found[2])), source)
+    plain = _RUN.sub(lambda found: found[1] + repr(_script(found[3], found[2].split())), source)
     plain = _EXTENSION.sub(lambda found: f"{found[1]}__import__({found[2]!r})", plain)
     plain = _FOLDER.sub(lambda found: f"{found[1]}sys.path.insert(0, {found[2].strip()!r})", plain)
     plain = _MAGIC.sub(lambda found: found[1] + (_words(found[2]) or "pass"), plain)
@@ -43,10 +45,12 @@ def _pieces(source: str) -> Iterator[str]:
 
 
 def _words(text: str) -> str:
-    """The scripts and the names in a text, as a line of Python."""
+    """The scripts, the modules that are run and the names in a text, as a line of Python."""
     names = [name for name in _NAME.findall(text) if not any(map(keyword.iskeyword, name.split(".")))]
     return "; ".join([*map(repr, _SCRIPT.findall(text)), *dict.fromkeys(names)])
 
 
-def _script(name: str) -> str:
+def _script(name: str, options: Sequence[str]) -> str:
+    if "-m" in options:
+        return f"-m {name}"
     return name if name.endswith((".py", ".ipynb", ".ipy")) else f"{name}.py"

@@ -22,13 +22,13 @@ from thresher.errors import ParameterError
 from thresher.files import replace
 from thresher.fingerprints import definitions, inputs
 from thresher.fingerprints.cells import as_python
-from thresher.fingerprints.definitions import BODY, Definition, Module, is_script
+from thresher.fingerprints.definitions import BODY, SUBCLASSES, Definition, Module, is_script
 from thresher.fingerprints.python_files import PythonFiles
 from thresher.parameters.notebook import code_of
 from thresher.project import LIBRARY, resolve
 
 _PACKAGE = Path(__file__).parent.parent
-_FORM = 4  # of what is remembered
+_FORM = 5  # of what is remembered
 _DEPTH = 20  # of names that stand for names
 _MOST = 1000  # notebooks, or modules, that are remembered
 _Node = tuple[str, str]  # a module's name, or a script's path, and the name of a definition in it
@@ -89,8 +89,11 @@ class Code:
             files.add(str(path))
             if state := inputs.text(path):
                 used[name] = state
-        # A module that is new in a folder may stand before one that was found elsewhere.
-        looked_at = sorted(files | {str(place) for place in self._places if place.is_dir()})
+            else:
+                used |= {self._shown(each): inputs.text(each) for each in self._python.named(name)}
+        # A module that is new in a folder may stand before one that was found elsewhere, or where none was.
+        folders = {*self._places, *(Path(file).parent for file in files)}
+        looked_at = sorted(files | {str(folder) for folder in folders if folder.is_dir()})
         return used, {} if self._python.were_asked else {path: self._stamp(path) for path in looked_at}
 
     def _stamp(self, path: str) -> list[int]:
@@ -208,6 +211,10 @@ class Code:
         if use.startswith("="):
             yield from self._target(use[1:])
             return
+        if use == "*":
+            yield from self._whole(name)
+            yield from (node for targets in module.names.values() for each in targets for node in self._target(each))
+            return
         first, _, rest = use.partition(".")
         if first in module.definitions:
             yield name, first
@@ -232,6 +239,8 @@ class Code:
         if module is None:
             return
         yield name, BODY
+        if SUBCLASSES in parts:
+            yield from self._whole(name)
         if not parts:
             # Thresher's modules are not handed about: where one's name stands alone, it is a variable of that name.
             if not name.startswith("thresher"):

@@ -5,11 +5,15 @@ Comments, docstrings and layout do not count: a definition whose code is the sam
 
 import ast
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 from thresher.fingerprints.inputs import is_read_only
 
+SUBCLASSES = "__subclasses__"
 BODY = "<body>"  # the definition that stands for what a module does when it is imported
 # Decorators that only change the definition below them. Others may enter it in a table, which is work at import.
 _QUIET = frozenset(
@@ -22,14 +26,22 @@ _BUILTIN = frozenset({"classmethod", "property", "staticmethod"})
 _QUIET_BASES = frozenset(
     {"ABC", "Enum", "Generic", "IntEnum", "NamedTuple", "Protocol", "StrEnum", "TypedDict", "object"}
 )
-_DYNAMIC = frozenset({"__import__", "eval", "exec", "import_module", "run_module", "run_path"})
+_DYNAMIC = frozenset(
+    {"__import__", "eval", "exec", "import_module", "locate", "resolve_name", "run_module", "run_path"}
+)
 _OF_FRAMES = frozenset({"eval", "exec"})  # methods of data frames and connections have these names, too
+_SCRIPTS = re.compile(r"[\w./*-]+\.(?:py|ipynb)\b")
+_RUN_MODULES = re.compile(r"(?<!\S)-m\s+([\w.]+)")
+_AT = re.compile(r"@([^\W\d]\w*)")  # a name in a text that pandas evaluates
 _PATHS = ("sys.path", "site.addsitedir", "os.chdir")
 
 
 @dataclass
 class Definition:
-    """One function, class or constant: the hash of its code, the dotted names that it uses, the files that it names."""
+    """One function, class or constant: the hash of its code, the dotted names that it uses, the files that it names.
+
+    The name `*` stands for all that its module has, a `*` in a file for what only a run would know.
+    """
 
     hash: str
     uses: list[str] = field(default_factory=list)
@@ -186,6 +198,7 @@ def _add(module: Module, name: str, statements: Sequence[ast.stmt], package: str
     for statement in statements:
         nodes = list(ast.walk(statement))
         _drop_docstrings(nodes)
+        nodes += _evaluated(nodes)
         code.update(ast.dump(statement).encode("utf-8", "backslashreplace"))
         local: dict[str, str] = {}
         _note_paths(nodes, module)
@@ -193,10 +206,15 @@ def _add(module: Module, name: str, statements: Sequence[ast.stmt], package: str
             if isinstance(node, ast.Import | ast.ImportFrom):
                 local |= _imported(node, package)
             module.is_dynamic |= _is_dynamic(node)
-            if isinstance(node, ast.Constant) and (is_read_only(node.value) or is_script(node.value)):
-                files[str(node.value)] = None
-            if isinstance(node, ast.Call) and _last_name(node) in _DYNAMIC and _is_constant_call(node):
-                uses[f"={node.args[0].value}"] = None  # type: ignore[attr-defined]
+            if isinstance(node, ast.Call) and _last_name(node) in _DYNAMIC - _OF_FRAMES and _is_constant_call(node):
+                uses[f"={_absolute(str(node.args[0].value), package)}"] = None  # type: ignore[attr-defined]
+        for text in _texts(nodes):
+            is_path = bool(PurePath(text).suffix) and (is_read_only(text) or is_script(text))  # not ".sql" alone
+            files |= dict.fromkeys([text] if is_path else _SCRIPTS.findall(text))
+            uses |= dict.fromkeys(f"={name}.__main__" for name in _RUN_MODULES.findall(text))
+            uses |= dict.fromkeys(_AT.findall(text))
+        if _takes_all_names(nodes):
+            uses["*"] = None
         for dotted in _dotted_names(nodes):
             first, _, rest = dotted.partition(".")
             target = local.get(first)
@@ -245,7 +263,8 @@ def _has_effect(statement: ast.stmt, module: Module, quiet: Quiet) -> bool:
         return not plain or bool(statement.keywords) or any(not _is_quiet(each, module, quiet) for each in decorators)
     if isinstance(statement, ast.Assign):
         return any(isinstance(node, ast.Subscript | ast.Attribute) for node in statement.targets)
-    return False
+    # What another module has may be changed in its place: `HANDLERS += [clean]`.
+    return isinstance(statement, ast.AugAssign) and any(name in module.names for name in _defined(statement))
 
 
 def _is_plain_base(base: ast.expr, module: Module, quiet: Quiet) -> bool:
@@ -311,6 +330,40 @@ def _dotted_names(nodes: Sequence[ast.AST]) -> Iterator[str]:
             yield node.id
 
 
+def _texts(nodes: Sequence[ast.AST]) -> Iterator[str]:
+    """The texts, with `*` for each value in an f-string; the words of a list as one: `[python, "-m", "clean"]`."""
+    inner = set[ast.AST]()
+    for node in nodes:  # from the outside in
+        if isinstance(node, ast.JoinedStr):
+            inner.update(node.values)
+            yield "".join(str(each.value) if isinstance(each, ast.Constant) else "*" for each in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in inner:
+            yield node.value
+        words = node.elts if isinstance(node, ast.List | ast.Tuple) else node.args if isinstance(node, ast.Call) else []
+        for option, name in zip(words, words[1:], strict=False):
+            if isinstance(option, ast.Constant) and option.value == "-m" and isinstance(name, ast.Constant):
+                yield f"-m {name.value!s}"
+
+
+def _evaluated(nodes: Sequence[ast.AST]) -> list[ast.AST]:
+    """What stands in the texts that are given to `eval` and `exec`."""
+    found: list[ast.AST] = []
+    for node in nodes:
+        match node:
+            case ast.Call(func=ast.Name(id="eval" | "exec"), args=[ast.Constant(value=str(text)), *_]):
+                with suppress(SyntaxError, ValueError):
+                    found += ast.walk(ast.parse(text.strip()))
+    return found
+
+
+def _takes_all_names(nodes: Sequence[ast.AST]) -> bool:
+    """Whether code may find what its module has by names made at run time, or all classes below one."""
+    names = set(_dotted_names(nodes))
+    is_listed = any(isinstance(node, ast.Attribute) and node.attr == SUBCLASSES for node in nodes)
+    bare = any(isinstance(node, ast.Call) and _last_name(node) == "vars" and not node.args for node in nodes)
+    return is_listed or bare or "globals" in names or {"sys.modules", "__name__"} <= names
+
+
 def _imported(node: ast.Import | ast.ImportFrom, package: str) -> dict[str, str]:
     if isinstance(node, ast.Import):
         pairs = [(name.asname, name.name) if name.asname else (name.name.partition(".")[0],) * 2 for name in node.names]
@@ -331,6 +384,17 @@ def _origin(node: ast.ImportFrom, package: str) -> str:
         return node.module or ""
     parts = package.split(".")
     return ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
+
+
+def _absolute(name: str, package: str) -> str:
+    """A name that may begin at a package: `import_module(".prices", __package__)`.
+
+    >>> _absolute("..b:f", "shop.a"), _absolute("b", "shop.a")
+    ('shop.b:f', 'b')
+    """
+    rest = name.lstrip(".")
+    level = len(name) - len(rest)
+    return ".".join([*package.split(".")[: 1 - level or None], rest]) if level and package else name
 
 
 def _note_paths(nodes: Sequence[ast.AST], module: Module) -> None:

@@ -19,7 +19,8 @@ _SHORTEST_LINE = 16  # of a secret with many lines, as keys are, each such line 
 _SHORTEST_BASE64 = 6  # a shorter piece stands by chance in an image
 # Of the value of a secret, by what it is made of: a shorter one stands by chance in a text without its spaces.
 _SHORTEST_FOLDED, _SHORTEST_WORD, _SHORTEST_NUMBER = 6, 8, 16
-_BETWEEN = " \t\r\n\v\f,:;-_.'\"\\&#%+|"
+_INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
+_BETWEEN = " \t\r\n\v\f\0,:;-_.'\"\\&#%+|"
 _LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
 
 
@@ -29,6 +30,8 @@ def fold(text: str) -> bytes:
     >>> fold("'H', 'u', 'n'")
     b'hun'
     """
+    if not text.isascii():
+        text = text.translate(dict.fromkeys(map(ord, _INVISIBLE)))
     return text.encode("utf-8", "replace").translate(_LOWER, _BETWEEN.encode())
 
 
@@ -70,7 +73,7 @@ class Forms:
 
 def _spread(form: bytes) -> re.Pattern[str]:
     """What finds, in a text, a form that is in its fold."""
-    between = f"[{re.escape(_BETWEEN)}]*"
+    between = f"[{re.escape(_BETWEEN + _INVISIBLE)}]*"
     return re.compile(between.join(map(re.escape, form.decode("utf-8", "replace"))), re.IGNORECASE)
 
 
@@ -90,6 +93,7 @@ def _folded(text: str) -> Iterator[bytes]:
         yield "".join(map(str, values)).encode()
         yield from ("".join(f"{sign}{value:02x}" for value in values).encode() for sign in ("x", "0x"))
     yield "".join(f"u{unit:04x}" for unit in units).encode()
+    yield from (nul.join(map(fold, text)) for nul in (b"x00", b"u0000"))  # as UTF-16 is written
 
 
 def _written(text: str) -> Iterator[str]:
