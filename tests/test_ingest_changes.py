@@ -64,6 +64,18 @@ def test_versions_and_what_arrives_late(lake, tmp_path):
 
 
 @embedded_only
+@pytest.mark.parametrize("on_drift", ["evolve", "rescue"])
+def test_versions_with_a_column_that_comes_later(lake, tmp_path, on_drift):
+    landing = tmp_path / "in"
+    deliver(landing / "LOAD00000001.parquet", [{"id": 1, "v": "a"}])
+    load(lake, landing, "scd2")
+    deliver(landing / "20240809-000000000.parquet", [{"Op": "U", "id": 1, "v": "a", "w": 7}])
+    load(lake, landing, "scd2", on_drift=on_drift)
+    column, value = {"evolve": ("w", 7), "rescue": ("_rescued", '{"w": 7}')}[on_drift]
+    assert table(lake, "id", "v", "is_current", column) == [(1, "a", False, None), (1, "a", True, value)]
+
+
+@embedded_only
 def test_a_late_change_of_a_deleted_key_does_not_bring_it_back(lake, tmp_path):
     landing = tmp_path / "in"
     deliver(landing / "20240809-000000000.parquet", [{"Op": "D", "id": 1, "v": "z"}])
@@ -118,6 +130,24 @@ def test_an_emptied_table_keeps_only_what_came_after(lake, tmp_path):
         (3, "c"),
         (9, "before"),
     ]
+
+
+@embedded_only
+def test_an_emptied_table_may_bring_a_new_column(lake, tmp_path):
+    landing = tmp_path / "in"
+    landing.mkdir()
+    source = {"db": "shop", "table": "t"}
+    events = [
+        [{"op": "c", "after": {"id": 1}, "source": source | {"lsn": 1}}],
+        [
+            {"op": "t", "source": source | {"lsn": 2}},
+            {"op": "c", "after": {"id": 2, "w": 7}, "source": source | {"lsn": 3}},
+        ],
+    ]
+    for number, some in enumerate(events):
+        (landing / f"{number}.json").write_text("".join(json.dumps(each) + "\n" for each in some))
+        ingest.files(lake, str(landing / "*.json"), "raw.t", mode="current", key=["id"], format="debezium")
+    assert table(lake, "id", "w") == [(2, 7)]
 
 
 @embedded_only
