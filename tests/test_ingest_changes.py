@@ -151,6 +151,27 @@ def test_an_emptied_table_may_bring_a_new_column(lake, tmp_path):
 
 
 @embedded_only
+@pytest.mark.parametrize(
+    ("first", "then", "allowed"),
+    [
+        ("current", "scd2", "'current'"),
+        ("scd2", "current", "'scd2'"),
+        ("history", "current", "'history'"),
+        ("current", "append", "'current'"),
+        ("append", "history", "'append' or 'current'"),
+    ],
+)
+def test_a_dataset_stays_in_its_mode(lake, tmp_path, first, then, allowed):
+    landing = tmp_path / "in"
+    deliver(landing / "a.parquet", [{"id": 1, "v": "a"}])
+    load(lake, landing, first, format="parquet")
+    deliver(landing / "b.parquet", [{"id": 1, "v": "b"}])
+    with pytest.raises(UsageError, match=rf"raw\.t: mode '{then}' cannot go on .* load it in mode {allowed}, or"):
+        load(lake, landing, then, format="parquet")
+    assert table(lake, "id", "v") == [(1, "a")]
+
+
+@embedded_only
 def test_a_file_is_loaded_once_however_it_comes_again(lake, tmp_path):
     landing = tmp_path / "in"
     rows = [{"id": 1, "v": "a"}]

@@ -35,6 +35,8 @@ MAXWELL = {"database": "d", "table": "t", "type": "insert", "ts": 1, "data": {"i
     [
         ({"a": parquet(id=[1])}, "parquet"),
         ({"a": parquet(Op=["I"], id=[1])}, "dms"),
+        ({"a": parquet(id=[1])[:-9]}, "parquet"),
+        ({"a": parquet(id=[1]), "b": b"\0" * 99}, "parquet"),
         ({"LOAD00000001.parquet": parquet(id=[1])}, "dms"),
         ({"a": b"id,name\n1,x\n"}, "csv"),
         ({"a": b"1;x;2,5\n2;y;3,5\n"}, "csv"),
@@ -57,6 +59,7 @@ MAXWELL = {"database": "d", "table": "t", "type": "insert", "ts": 1, "data": {"i
         ({"a": line({"id": 1, "__op": "c", "__deleted": "false"})}, "debezium"),
         ({"a": b"null\n" + line({"ts_ms": 1}) + line(ENVELOPE)}, "debezium"),
         ({"a": line({"op": ["c"], "after": {"id": 1}})}, "json"),
+        ({"a": line({**ENVELOPE, "after": {"id": 1, "text": "x" * 100_000}})}, "debezium"),
         ({"a": line(CANAL)}, "canal"),
         ({"a": line(MAXWELL)}, "maxwell"),
         ({"a": line({"type": "database-create", "database": "d", "ts": 1}) + line(MAXWELL)}, "maxwell"),

@@ -67,6 +67,7 @@ def files(
     options = dict(options or {})
     partition_by = tuple(options.pop("partition_by", ()))
     with _alone(lake, target):
+        _check_mode(lake, target, mode)
         ledger = FileLedger(lake.path)
         recovered = _recover(lake, ledger, target)
         if landing.is_database(source):
@@ -80,6 +81,19 @@ def files(
             chosen = formats.open_format(format, [file for file, _ in arrived.new], columns, options, target)
         return _Job(lake, ledger, target, mode, chosen, tuple(key), tuple(order_by), on_drift, partition_by).run(
             arrived
+        )
+
+
+def _check_mode(lake: Lake, target: str, mode: str) -> None:
+    """Refuse to mix the rows of one mode with those of another, which mean something else."""
+    names = lake.schema(target).names if lake.exists(target) else []
+    told = {"valid_from": "scd2", "_op": "history", "_sequence": "current"}
+    there = next((each for name, each in told.items() if name in names), "")
+    allowed = (there,) if there else ("append", "current")
+    if names and mode not in ("overwrite", *allowed):
+        raise UsageError(
+            f"{target}: mode {mode!r} cannot go on with a dataset that was loaded in mode "
+            f"{there or 'append'!r}; load it in mode {' or '.join(map(repr, allowed))}, or take another target"
         )
 
 

@@ -42,25 +42,32 @@ def recognized(files: Sequence[LandingFile], options: Mapping[str, Any]) -> str:
         return "documents"
     if found["dms"] and found["dms"] + found["csv"] + found["parquet"] == found.total():
         return "dms"  # a full load has no operations
-    return max(sorted(found), key=lambda kind: found[kind])
+    return max(sorted(found), key=lambda kind: (found[kind], kind != "documents"))
 
 
 def _kind(file: LandingFile, options: Mapping[str, Any]) -> str | None:
     """The format of one file; None where it is empty or cannot be read."""
     try:
         if is_parquet(file.path):
-            kind, names = "parquet", pq.read_schema(file.path).names
-            is_dms = any(name == _operation(options) for name in names)
+            kind, is_dms = "parquet", _operation(options) in _columns(file.path)
         else:
             with streams.opened(file.path, str(options.get("encoding", "utf-8"))) as stream:
-                head = stream.peek(streams.HEAD_BYTES)[:_SAMPLE_BYTES]
+                head = stream.peek(streams.HEAD_BYTES)
             if not head:
                 return None
             kind = _of_text(head, file.path, options)
-            is_dms = kind == "csv" and _has_operations(head, options)
+            is_dms = kind == "csv" and _has_operations(head[:_SAMPLE_BYTES], options)
     except (OSError, ValueError, LookupError):
         return None
     return "dms" if kind in _TABLES and (is_dms or _is_named_by_dms(file.name)) else kind
+
+
+def _columns(path: Path) -> list[str]:
+    """The columns of a Parquet file; none where its footer is broken."""
+    try:
+        return list(pq.read_schema(path).names)
+    except (OSError, ValueError):
+        return []
 
 
 def _is_named_by_dms(name: str) -> bool:
@@ -75,6 +82,7 @@ def _of_text(head: bytes, path: Path, options: Mapping[str, Any]) -> str:
     start = head.lstrip().removeprefix(b"null").lstrip()[:1]  # a file of messages may begin with a tombstone
     if start in (b"{", b"["):
         return _of_json(head)
+    head = head[:_SAMPLE_BYTES]
     if start == b"<" or b"\0" in head:
         return "documents"
     suffixes = [suffix.lower() for suffix in path.suffixes]
