@@ -133,6 +133,21 @@ def test_an_emptied_table_keeps_only_what_came_after(lake, tmp_path):
 
 
 @embedded_only
+@pytest.mark.parametrize("mode", ["append", "current", "history", "scd2"])
+def test_a_column_without_values_takes_the_type_of_its_first_ones(lake, tmp_path, mode):
+    files = [{"id": 1, "n": None, "s": None}], [{"id": 2, "n": 2.5, "s": {"a": 1}}, {"id": 3, "n": None, "s": None}]
+    for number, rows in enumerate(files):
+        (tmp_path / f"{number}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        loaded = load(lake, tmp_path / "*.jsonl", mode, format="json")
+    assert loaded.refused.count() == 0
+    assert table(lake, "id", "n", "s") == [(1, None, None), (2, 2.5, {"a": 1}), (3, None, None)]
+    (tmp_path / "2.jsonl").write_text('{"id": 4, "n": "text"}\n')
+    assert [
+        row["source"] for row in load(lake, tmp_path / "*.jsonl", mode, format="json").refused.to_arrow().to_pylist()
+    ] == ["2.jsonl"]
+
+
+@embedded_only
 def test_an_emptied_table_may_bring_a_new_column(lake, tmp_path):
     landing = tmp_path / "in"
     landing.mkdir()
