@@ -1,5 +1,7 @@
 """landing → raw: every row of every readable file, and a reason for the rest."""
 
+import os
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -166,6 +168,13 @@ def test_a_delivery_of_which_nothing_can_be_read_leaves_the_dataset_alone(lake, 
     with pytest.raises(DataError, match=r"raw\.t: none of 1 files can be read, so nothing was loaded \(a\.parquet: "):
         ingest.files(lake, str(tmp_path / "in"), "raw.t", format="parquet")
     assert [row["id"] for row in rows_of(lake.read("raw.t"))] == [1]
+
+
+def test_pipes_are_no_files(tmp_path):
+    (tmp_path / "a.csv").write_text("id\n1\n")
+    os.mkfifo(tmp_path / "b.csv")
+    assert [file.name for file in landing.find(str(tmp_path))] == ["a.csv"]
+    assert [file.name for file in landing.find(str(tmp_path / "*.csv"))] == ["a.csv"]
 
 
 def test_brackets_in_a_folder_and_links_that_lead_nowhere(tmp_path):

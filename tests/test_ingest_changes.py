@@ -64,6 +64,18 @@ def test_versions_and_what_arrives_late(lake, tmp_path):
 
 
 @embedded_only
+@pytest.mark.parametrize("on_drift", ["evolve", "rescue"])
+def test_versions_with_a_column_that_comes_later(lake, tmp_path, on_drift):
+    landing = tmp_path / "in"
+    deliver(landing / "LOAD00000001.parquet", [{"id": 1, "v": "a"}])
+    load(lake, landing, "scd2")
+    deliver(landing / "20240809-000000000.parquet", [{"Op": "U", "id": 1, "v": "a", "w": 7}])
+    load(lake, landing, "scd2", on_drift=on_drift)
+    column, value = {"evolve": ("w", 7), "rescue": ("_rescued", '{"w": 7}')}[on_drift]
+    assert table(lake, "id", "v", "is_current", column) == [(1, "a", False, None), (1, "a", True, value)]
+
+
+@embedded_only
 def test_a_late_change_of_a_deleted_key_does_not_bring_it_back(lake, tmp_path):
     landing = tmp_path / "in"
     deliver(landing / "20240809-000000000.parquet", [{"Op": "D", "id": 1, "v": "z"}])
@@ -118,6 +130,60 @@ def test_an_emptied_table_keeps_only_what_came_after(lake, tmp_path):
         (3, "c"),
         (9, "before"),
     ]
+
+
+@embedded_only
+@pytest.mark.parametrize("mode", ["append", "current", "history", "scd2"])
+def test_a_column_without_values_takes_the_type_of_its_first_ones(lake, tmp_path, mode):
+    files = [{"id": 1, "n": None, "s": None}], [{"id": 2, "n": 2.5, "s": {"a": 1}}, {"id": 3, "n": None, "s": None}]
+    for number, rows in enumerate(files):
+        (tmp_path / f"{number}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        loaded = load(lake, tmp_path / "*.jsonl", mode, format="json")
+    assert loaded.refused.count() == 0
+    assert table(lake, "id", "n", "s") == [(1, None, None), (2, 2.5, {"a": 1}), (3, None, None)]
+    (tmp_path / "2.jsonl").write_text('{"id": 4, "n": "text"}\n')
+    assert [
+        row["source"] for row in load(lake, tmp_path / "*.jsonl", mode, format="json").refused.to_arrow().to_pylist()
+    ] == ["2.jsonl"]
+
+
+@embedded_only
+def test_an_emptied_table_may_bring_a_new_column(lake, tmp_path):
+    landing = tmp_path / "in"
+    landing.mkdir()
+    source = {"db": "shop", "table": "t"}
+    events = [
+        [{"op": "c", "after": {"id": 1}, "source": source | {"lsn": 1}}],
+        [
+            {"op": "t", "source": source | {"lsn": 2}},
+            {"op": "c", "after": {"id": 2, "w": 7}, "source": source | {"lsn": 3}},
+        ],
+    ]
+    for number, some in enumerate(events):
+        (landing / f"{number}.json").write_text("".join(json.dumps(each) + "\n" for each in some))
+        ingest.files(lake, str(landing / "*.json"), "raw.t", mode="current", key=["id"], format="debezium")
+    assert table(lake, "id", "w") == [(2, 7)]
+
+
+@embedded_only
+@pytest.mark.parametrize(
+    ("first", "then", "allowed"),
+    [
+        ("current", "scd2", "'current'"),
+        ("scd2", "current", "'scd2'"),
+        ("history", "current", "'history'"),
+        ("current", "append", "'current'"),
+        ("append", "history", "'append' or 'current'"),
+    ],
+)
+def test_a_dataset_stays_in_its_mode(lake, tmp_path, first, then, allowed):
+    landing = tmp_path / "in"
+    deliver(landing / "a.parquet", [{"id": 1, "v": "a"}])
+    load(lake, landing, first, format="parquet")
+    deliver(landing / "b.parquet", [{"id": 1, "v": "b"}])
+    with pytest.raises(UsageError, match=rf"raw\.t: mode '{then}' cannot go on .* load it in mode {allowed}, or"):
+        load(lake, landing, then, format="parquet")
+    assert table(lake, "id", "v") == [(1, "a")]
 
 
 @embedded_only

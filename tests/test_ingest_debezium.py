@@ -326,6 +326,26 @@ def test_documents_of_mongodb_are_json_in_text(lake, tmp_path):
     assert rows(lake, "id", "n", "_id") == [{"_id": {"$oid": "a1"}, "id": 1, "n": 2}]
 
 
+@embedded_only
+@pytest.mark.parametrize(
+    ("written", "key", "found"),
+    [
+        ({"$numberLong": "1004"}, "1004", 1004),
+        (7, '{"$numberLong": "7"}', 7),
+        ({"$oid": "a1"}, '{"$oid": "a1"}', {"$oid": "a1"}),
+        ("a", '"a"', "a"),
+    ],
+)
+def test_a_delete_of_mongodb_names_its_document_by_the_key_alone(lake, tmp_path, written, key, found):
+    source = {"connector": "mongodb", "db": "shop", "collection": "items", "ts_ms": 1000}
+    created = {"op": "c", "after": json.dumps({"_id": written, "n": 1}), "source": source | {"ord": 1}}
+    deleted = {"op": "d", "before": None, "after": None, "source": source | {"ord": 2}}
+    load(lake, tmp_path, [{"key": {"id": key}, "value": created}], "debezium", key=[])
+    assert rows(lake, "_id", "n") == [{"_id": found, "n": 1}]
+    load(lake, tmp_path, [{"key": {"id": key}, "value": deleted}], "debezium", "b.json", key=[])
+    assert rows(lake, "_id", "n") == []
+
+
 # Canal
 
 
@@ -374,6 +394,21 @@ def test_canal_messages_by_the_types_of_mysql(lake, tmp_path):
     assert rows(lake) == []
 
 
+@embedded_only
+def test_rows_of_one_message_of_canal_have_their_order(lake, tmp_path):
+    types = {"mysqlType": {"id": "int", "name": "varchar(20)"}}
+    messages = [
+        canal("INSERT", [{"id": "1", "name": "a"}, {"id": "2", "name": "b"}, {"id": "5", "name": "e"}], **types),
+        # update t set id = id + 1 order by id desc
+        canal("UPDATE", [{"id": "3", "name": "b"}, {"id": "2", "name": "a"}], [{"id": "2"}, {"id": "1"}], **types),
+        canal("UPDATE", [{"id": "5", "name": "f"}, {"id": "5", "name": "g"}], [{"name": "e"}, {"name": "f"}], **types),
+    ]
+    load(lake, tmp_path, messages, "canal", key=[])
+    assert rows(lake) == [{"id": 2, "name": "a"}, {"id": 3, "name": "b"}, {"id": 5, "name": "g"}]
+    history = ingest.files(lake, str(tmp_path / "in"), "raw.h", format="canal", mode="history", key=["id"])
+    assert (history.counts.rows_in, history.counts.rows_out) == (9, 9)
+
+
 # Maxwell
 
 
@@ -409,6 +444,38 @@ def test_maxwell_by_position_and_with_its_own_key(lake, tmp_path):
     ]
     load(lake, tmp_path, messages, "maxwell", key=[])
     assert rows(lake) == [{"id": 1, "v": "later"}]
+
+
+@embedded_only
+def test_rows_of_a_transaction_of_maxwell_without_their_numbers_are_in_the_order_of_the_lines(lake, tmp_path):
+    messages = [
+        maxwell("bootstrap-insert", {"id": 2, "v": "bootstrap"}),
+        maxwell("insert", {"id": 1, "v": "a"}, None, xid=7),
+        maxwell("update", {"id": 1, "v": "b"}, {"v": "a"}, xid=7),
+        maxwell("update", {"id": 1, "v": "c"}, {"v": "b"}, xid=7),
+        maxwell("update", {"id": 2, "v": "later"}, {"v": "bootstrap"}, xid=7, commit=True),
+    ]
+    load(lake, tmp_path, messages, "maxwell")
+    assert rows(lake) == [{"id": 1, "v": "c"}, {"id": 2, "v": "later"}]
+    history = ingest.files(lake, str(tmp_path / "in"), "raw.h", format="maxwell", mode="history", key=["id"])
+    assert history.counts.rows_out == 5
+
+
+@embedded_only
+@pytest.mark.parametrize(
+    ("format", "good", "bad"),
+    [
+        ("debezium", event("c", {"id": 1}, pos=1), {"op": ["c"], "after": {"id": 2}}),
+        ("debezium", event("c", {"id": 1}, pos=1), {"op": "c", "after": {"id": 2}, "source": "mysql"}),
+        ("canal", canal("INSERT", [{"id": "1"}]), canal("INSERT", [{"id": "2"}], mysqlType={"id": None})),
+        ("maxwell", maxwell("insert", {"id": 1}), maxwell("insert", {"id": 2}, ts=10**30)),
+    ],
+)
+def test_a_message_with_members_of_other_kinds_is_refused_alone(lake, tmp_path, format, good, bad):
+    loaded = load(lake, tmp_path, [good, bad], format)
+    assert [int(row["id"]) for row in rows(lake, "id")] == [1]
+    reason = f"found {json.dumps(bad)[:200]}; expected members of the kinds that the format gives them"
+    assert refusals(loaded) == [("2", "not understood", reason)]
 
 
 # any order, any files, twice

@@ -103,14 +103,16 @@ def _below(prefix: str, folder: str) -> Iterator[Listed]:
         if entry.is_dir():
             yield from _below(prefix, f"{name}/")
         else:
-            yield _of(prefix, name, _stat(entry.path))
+            found = _stat(entry.path)
+            if _is_file(found):
+                yield _of(prefix, name, found)
 
 
 def _matched(prefix: str, pattern: str) -> Iterator[Listed]:
     for match in glob.iglob(pattern, root_dir=prefix, recursive=True):
         name = Path(match).as_posix() if os.sep != "/" else match
         found = _stat(prefix + name)
-        if found is None or not stat.S_ISDIR(found.st_mode):
+        if _is_file(found):
             yield _of(prefix, name, found)
 
 
@@ -119,6 +121,11 @@ def _stat(path: str) -> os.stat_result | None:
         return os.stat(path)
     except OSError:  # a link that leads nowhere is a file that cannot be read, not a file that is not there
         return None
+
+
+def _is_file(found: os.stat_result | None) -> bool:
+    """Whether it is a file, or a link that leads nowhere; who opened a pipe would wait for ever."""
+    return found is None or stat.S_ISREG(found.st_mode)
 
 
 def _of(prefix: str, name: str, found: os.stat_result | None) -> Listed:

@@ -223,7 +223,7 @@ class Load:
             f"select {self._names(*_ORDERED, prefix='t.')}, true as _is_deleted from t left anti join latest l "
             f"on {self._on('l', 't')} where coalesce(t._sequence, '') < :truncated",
             {"truncated": truncated},
-            t=there,
+            t=self._completed(there, latest),
             latest=latest,
         )
 
@@ -346,7 +346,7 @@ class Load:
         of_keys = self.lake.engine.stage(
             self.lake.sql(
                 f"select {_listed(columns, 't.')} from there t left semi join affected a on {self._on('a', 't')}",
-                there=there,
+                there=self._completed(there, versions),
                 affected=affected,
             )
         )
@@ -372,6 +372,12 @@ class Load:
 
     def _existing(self, name: str) -> Frame | None:
         return self.lake.read(name) if self.lake.exists(name) else None
+
+    def _completed(self, there: Frame, rows: Frame) -> Frame:
+        """A dataset with the columns that rows bring, null where it does not have them yet."""
+        new = [each for each in rows.schema if each.name in self.data and each.name not in there.columns]
+        nulls = "".join(f", cast(null as {ddl(each.type)}) as {quoted(each.name)}" for each in new)
+        return self.lake.sql(f"select *{nulls} from there", there=there)
 
     def _kinds(self) -> dict[str, str]:
         schema = self.lake.schema(self.beside)

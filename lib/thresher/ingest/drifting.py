@@ -67,6 +67,21 @@ def settle(known: pa.Schema | None, surveys: Mapping[str, Survey], policy: str, 
     return Settled(settled, changed, drift, refused)
 
 
+def retyped(known: pa.Schema, surveys: Mapping[str, Survey]) -> list[str]:
+    """The columns of text of a dataset that have a type of their own in a file.
+
+    >>> retyped(pa.schema([("n", pa.string())]), {"a.json": Survey({"N": pa.float64()})})
+    ['n']
+    """
+    typed = {
+        name.lower()
+        for survey in surveys.values()
+        for name, kind in survey.columns.items()
+        if not isinstance(kind, Votes) and kind not in (pa.null(), pa.string())
+    }
+    return [each.name for each in known if each.type == pa.string() and each.name.lower() in typed]
+
+
 def _check(known: pa.Schema | None, survey: Survey, *, is_rescued: bool) -> None:
     """Raise SchemaMismatch for a column with a type of its own that is no kin of the dataset's."""
     kinds = {each.name.lower(): each for each in known or ()}

@@ -68,6 +68,7 @@ def files(
     options = dict(options or {})
     partition_by = tuple(options.pop("partition_by", ()))
     with _alone(lake, target):
+        _check_mode(lake, target, mode)
         ledger = FileLedger(lake.path)
         recovered = _recover(lake, ledger, target)
         if landing.is_database(source):
@@ -81,6 +82,19 @@ def files(
             chosen = formats.open_format(format, [file for file, _ in arrived.new], columns, options, target)
         return _Job(lake, ledger, target, mode, chosen, tuple(key), tuple(order_by), on_drift, partition_by).run(
             arrived
+        )
+
+
+def _check_mode(lake: Lake, target: str, mode: str) -> None:
+    """Refuse to mix the rows of one mode with those of another, which mean something else."""
+    names = lake.schema(target).names if lake.exists(target) else []
+    told = {"valid_from": "scd2", "_op": "history", "_sequence": "current"}
+    there = next((each for name, each in told.items() if name in names), "")
+    allowed = (there,) if there else ("append", "current")
+    if names and mode not in ("overwrite", *allowed):
+        raise UsageError(
+            f"{target}: mode {mode!r} cannot go on with a dataset that was loaded in mode "
+            f"{there or 'append'!r}; load it in mode {' or '.join(map(repr, allowed))}, or take another target"
         )
 
 
@@ -192,7 +206,7 @@ class _Job:
         files = dict((file.name, (file, state)) for file, state in arrived.new)
         surveys, unreadable = reading.survey(self.lake, self.format, [file for file, _ in files.values()])
         self._check_tables(surveys)
-        known = self._known()
+        known = self._known(surveys)
         settled = drifting.settle(known, surveys, self.on_drift, self.target)
         refused = unreadable | dict(settled.refused)
         good = [files[name][0] for name in surveys if name not in refused]
@@ -221,11 +235,27 @@ class _Job:
         drift = pa.Table.from_pylist(list(settled.drift), schema=drifting.DRIFT)
         return Loaded(self.lake.read(self.target), refusals, counts, drift)
 
-    def _known(self) -> pa.Schema | None:
-        """The columns of the dataset that files may bring; none where all of them are replaced."""
+    def _known(self, surveys: Mapping[str, Survey]) -> pa.Schema | None:
+        """The columns of the dataset that files may bring; none where all of them are replaced.
+
+        A column of text that has no value yet is of no type where files bring another one.
+        """
         if self.mode == "overwrite" or not self.lake.exists(self.target):
             return None
-        return pa.schema([each for each in self.lake.schema(self.target) if each.name not in RESERVED])
+        known = pa.schema([each for each in self.lake.schema(self.target) if each.name not in RESERVED])
+        open_ = self._without_values(drifting.retyped(known, surveys)) if self.on_drift == "evolve" else set()
+        return pa.schema([(each.name, pa.null() if each.name in open_ else each.type) for each in known])
+
+    def _without_values(self, names: Sequence[str]) -> set[str]:
+        """Those of some columns that have no value, neither in the dataset nor beside it."""
+        found = set(names)
+        for dataset in (self.target, Load(self.lake, self.target, (), (), {}).beside) if names else ():
+            there = sorted(found.intersection(self.lake.schema(dataset).names)) if self.lake.exists(dataset) else []
+            if there:
+                counts = ", ".join(f"count({quoted(name)}) as {quoted(name)}" for name in there)
+                (values,) = self.lake.sql(f"select {counts} from {dataset}").to_arrow().to_pylist()
+                found -= {name for name, count in values.items() if count}
+        return found
 
     def _check_tables(self, surveys: Mapping[str, Survey]) -> None:
         tables = sorted({table for survey in surveys.values() for table in survey.tables})

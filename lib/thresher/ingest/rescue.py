@@ -43,6 +43,8 @@ def cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """Values in a wider type; each has its like there."""
     if values.type == kind:
         return values
+    if values.null_count == len(values):
+        return pa.nulls(len(values), kind)
     if pa.types.is_string(kind) and pa.types.is_boolean(values.type):
         return pc.if_else(values, "true", "false")
     if pa.types.is_string(kind) and pa.types.is_timestamp(values.type):

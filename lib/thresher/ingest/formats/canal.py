@@ -41,7 +41,7 @@ def told(message: Any) -> Iterable[Told]:
         return [wrong(message, "a message of Canal with type, database, table and data")]
     kind, table = message["type"].upper(), f"{message.get('database')}.{message.get('table')}"
     at = moment(message["es"] * 1000) if isinstance(message.get("es"), int) else None
-    # Messages of one batch share their id, so only file and row make a position whole.
+    # Messages of one batch share their id, so only file, row and place in the message make a position whole.
     position = sequence(BY_TIME, message["es"], message.get("id")) if at else None
     key = tuple(message.get("pkNames") or ())
     if kind == "TRUNCATE":
@@ -53,10 +53,11 @@ def told(message: Any) -> Iterable[Told]:
         return [wrong({"data": data, "old": old}, "a list of objects as data, and as old one as long, or null")]
     changed = _Typed(message.get("mysqlType") or {})
     found: list[Told] = []
-    for after, before in zip(data, old or [{} for _ in data], strict=True):
+    for place, (after, before) in enumerate(zip(data, old or [{} for _ in data], strict=True)):
         full = changed.row({**after, **before}) if kind == "UPDATE" else None
         values = changed.row(after)
-        found.append(Change(values, _OPERATIONS[kind], at, position, True, table, key, full, changed.types(values)))
+        types = changed.types(values)
+        found.append(Change(values, _OPERATIONS[kind], at, position, True, table, key, full, types, place))
     return found
 
 

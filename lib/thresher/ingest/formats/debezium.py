@@ -59,6 +59,8 @@ def told(message: Any) -> Iterable[Told]:
         return []
     if not isinstance(value, dict):
         return [wrong(value, "an event of Debezium with op, before and after")]
+    if _is_of_mongodb(value) and isinstance(key, dict) and "id" in key:
+        key = {"_id": _opened(key["id"])[0]}  # the key is text that holds JSON, as the documents are
     names = tuple(key) if isinstance(key, dict) else ()
     if "op" in value and ("after" in value or "before" in value or value["op"] in ("t", "m")):
         return [_event(value, schema, key if names else {}, names)]
@@ -87,6 +89,8 @@ def _event(value: Mapping[str, Any], schema: Mapping[str, Any], key: Mapping[str
     if letter not in _OPERATIONS:
         return wrong(letter, "op to be one of c, u, d, r, t, m")
     before, after = (_opened(value.get(name))[0] for name in ("before", "after"))
+    if _is_of_mongodb(value):
+        key, before, after = (_identified(each) for each in (key, before, after))
     values = (before or key) if letter == "d" else after
     if letter == "t":
         values = {}
@@ -102,6 +106,22 @@ def _event(value: Mapping[str, Any], schema: Mapping[str, Any], key: Mapping[str
     if letter == "u" and isinstance(before, dict):
         change = change._replace(before=struct_value(columns, before))
     return _timed(change, letter, source, _moment(source) or _moment(value))
+
+
+def _is_of_mongodb(value: Mapping[str, Any]) -> bool:
+    return bool((value.get("source") or {}).get("collection"))
+
+
+def _identified(document: Any) -> Any:
+    """A document of MongoDB with a whole number in its `_id` plain: keys and documents write it in different ways.
+
+    >>> _identified({"_id": {"$numberLong": "1004"}}), _identified({"_id": {"$oid": "a1"}})
+    ({'_id': 1004}, {'_id': {'$oid': 'a1'}})
+    """
+    number = document.get("_id") if isinstance(document, dict) else None
+    if isinstance(number, dict) and number.keys() in ({"$numberLong"}, {"$numberInt"}):
+        return {**document, "_id": int(*number.values())}
+    return document
 
 
 def _flattened(value: Mapping[str, Any], schema: Mapping[str, Any], names: tuple[str, ...]) -> Told:

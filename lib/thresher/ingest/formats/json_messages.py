@@ -29,7 +29,8 @@ class Change(NamedTuple):
     """What a message does to one row: its columns as they are after it, or before it where it deletes.
 
     `types` are those of the columns, where the message has a schema; `key` the columns that it names as the key;
-    `sequence` is a text of `sequences`, or a prefix that file and row complete where `is_partial`.
+    `sequence` is a text of `sequences`, or a prefix that file, row and, in a message of several rows, `place` complete
+    where `is_partial`.
     """
 
     values: Mapping[str, Any]
@@ -41,6 +42,7 @@ class Change(NamedTuple):
     key: tuple[str, ...] = ()
     before: Mapping[str, Any] | None = None
     types: Mapping[str, pa.DataType] | None = None
+    place: int = 0
 
 
 class NoRow(NamedTuple):
@@ -110,7 +112,7 @@ class Messages:
             value = self.parse(text.content)
         except ValueError as error:
             return [NoRow("broken JSON", str(error))]
-        return self.told(value)
+        return understood(self.told, value)
 
     def _is_chosen(self, table: str) -> bool:
         return not self.table or not table or f".{table}".endswith(f".{self.table}")
@@ -128,6 +130,18 @@ def moment(micros: int) -> datetime:
 def wrong(value: Any, expected: str) -> NoRow:
     """A message of another form than expected."""
     return NoRow("not understood", f"found {text_of(value)[:200]}; expected {expected}")
+
+
+def understood(told: Reader, message: Any) -> Iterable[Told]:
+    """What a message tells; one with members of other kinds than its format gives them is refused.
+
+    >>> understood(lambda message: [Change(message["data"].copy())], {"data": 7})[0].rule
+    'not understood'
+    """
+    try:
+        return told(message)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return [wrong(message, "members of the kinds that the format gives them")]
 
 
 def _split(change: Change, key: Sequence[str]) -> list[Change]:
@@ -244,7 +258,8 @@ class _Rows:
     def _sequence(self, text: Text, change: Change) -> str | None:
         if not change.is_partial or change.sequence is None:
             return change.sequence
-        return sequence(change.sequence, sequences.of_file(self._file), f"{text.row:012}")
+        place = (change.place,) if change.place else ()
+        return sequence(change.sequence, sequences.of_file(self._file), f"{text.row:012}", *place)
 
     def taken(self) -> Iterator[pa.RecordBatch]:
         """The rows so far, which leave."""

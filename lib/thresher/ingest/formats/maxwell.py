@@ -44,12 +44,15 @@ def told(message: Any) -> Iterable[Told]:
 
 def _position(message: Mapping[str, Any]) -> tuple[str | None, bool]:
     """The place of a change among all; partial where file and row must complete it."""
-    number = message.get("xoffset", _LAST if message.get("commit") else 0)
+    is_last = bool(message.get("commit"))
+    number, is_partial = message.get("xoffset", _LAST if is_last else 0), "xoffset" not in message and not is_last
     file, _, offset = str(message.get("position") or "").rpartition(":")
     if file:
-        return sequence(BY_POSITION, log_file(file), offset, number), False
+        return sequence(BY_POSITION, log_file(file), offset, number), is_partial
     if "ts" not in message:
         return None, False
     if "xid" in message:
-        return sequence(BY_TIME, message["ts"], message["xid"], number), False
-    return sequence(BY_TIME, message["ts"]), True
+        return sequence(BY_TIME, message["ts"], message["xid"], number), is_partial
+    # What a bootstrap read comes before the changes of its second, which may be later.
+    first = (None,) if message["type"] == "bootstrap-insert" else ()
+    return sequence(BY_TIME, message["ts"], *first), True

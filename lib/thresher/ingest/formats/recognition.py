@@ -2,15 +2,17 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from thresher.ingest import sequences
-from thresher.ingest.formats import sheets, streams
+from thresher.ingest.formats import debezium, sheets, streams
 from thresher.ingest.formats.dms import OPERATIONS, DmsDialect
+from thresher.ingest.formats.json_messages import Change, understood
 from thresher.ingest.formats.parquet import is_parquet
 from thresher.landing import LandingFile
 
@@ -27,7 +29,7 @@ def recognized(files: Sequence[LandingFile], options: Mapping[str, Any]) -> str:
     | a file begins with | format |
     |---|---|
     | `PAR1` | parquet |
-    | a JSON object or array | debezium, canal or maxwell by its members, else json |
+    | a JSON object or array | debezium, canal or maxwell by the members of its first messages, else json |
     | `<` | documents |
     | text whose records have as many fields as the first one, or is named .csv, .tsv, .txt | csv |
     | anything else | documents |
@@ -40,25 +42,32 @@ def recognized(files: Sequence[LandingFile], options: Mapping[str, Any]) -> str:
         return "documents"
     if found["dms"] and found["dms"] + found["csv"] + found["parquet"] == found.total():
         return "dms"  # a full load has no operations
-    return max(sorted(found), key=lambda kind: found[kind])
+    return max(sorted(found), key=lambda kind: (found[kind], kind != "documents"))
 
 
 def _kind(file: LandingFile, options: Mapping[str, Any]) -> str | None:
     """The format of one file; None where it is empty or cannot be read."""
     try:
         if is_parquet(file.path):
-            kind, names = "parquet", pq.read_schema(file.path).names
-            is_dms = any(name == _operation(options) for name in names)
+            kind, is_dms = "parquet", _operation(options) in _columns(file.path)
         else:
             with streams.opened(file.path, str(options.get("encoding", "utf-8"))) as stream:
-                head = stream.peek(streams.HEAD_BYTES)[:_SAMPLE_BYTES]
+                head = stream.peek(streams.HEAD_BYTES)
             if not head:
                 return None
             kind = _of_text(head, file.path, options)
-            is_dms = kind == "csv" and _has_operations(head, options)
+            is_dms = kind == "csv" and _has_operations(head[:_SAMPLE_BYTES], options)
     except (OSError, ValueError, LookupError):
         return None
     return "dms" if kind in _TABLES and (is_dms or _is_named_by_dms(file.name)) else kind
+
+
+def _columns(path: Path) -> list[str]:
+    """The columns of a Parquet file; none where its footer is broken."""
+    try:
+        return list(pq.read_schema(path).names)
+    except (OSError, ValueError):
+        return []
 
 
 def _is_named_by_dms(name: str) -> bool:
@@ -70,9 +79,10 @@ def _operation(options: Mapping[str, Any]) -> str:
 
 
 def _of_text(head: bytes, path: Path, options: Mapping[str, Any]) -> str:
-    start = head.lstrip()[:1]
+    start = head.lstrip().removeprefix(b"null").lstrip()[:1]  # a file of messages may begin with a tombstone
     if start in (b"{", b"["):
         return _of_json(head)
+    head = head[:_SAMPLE_BYTES]
     if start == b"<" or b"\0" in head:
         return "documents"
     suffixes = [suffix.lower() for suffix in path.suffixes]
@@ -82,20 +92,30 @@ def _of_text(head: bytes, path: Path, options: Mapping[str, Any]) -> str:
 
 
 def _of_json(head: bytes) -> str:
-    """By the first message, which may be the first of an array: those of change data have members of their own."""
-    text = head.decode("utf-8", "replace").lstrip().removeprefix("[").lstrip()
-    try:
-        message, _ = json.JSONDecoder().raw_decode(text)
-    except ValueError:
-        message = {}
+    """By the first message of change data among the first ones: it has members of its own."""
+    kinds = (_of_message(message) for message in islice(_values(head), _LOOKED_AT))
+    return next((kind for kind in kinds if kind), "json")
+
+
+def _values(head: bytes) -> Iterator[Any]:
+    """The JSON values that a file begins with: one after the other, or the elements of an array."""
+    text, decoder = head.decode("utf-8", "replace").lstrip().removeprefix("["), json.JSONDecoder()
+    while text := text.lstrip(" \t\r\n,"):
+        try:
+            value, end = decoder.raw_decode(text)
+        except (ValueError, RecursionError):
+            return
+        yield value
+        text = text[end:]
+
+
+def _of_message(message: Any) -> str | None:
     members = set(message) if isinstance(message, dict) else set()
-    payload = message.get("payload") if "payload" in members else None
-    inner = set(payload) if isinstance(payload, dict) else members
-    if "op" in inner and inner & {"before", "after", "source"}:
+    if any(isinstance(each, Change) for each in understood(debezium.told, message)):
         return "debezium"
     if {"type", "database", "table"} <= members and members & {"isDdl", "mysqlType", "sqlType", "pkNames"}:
         return "canal"
-    return "maxwell" if {"type", "database", "table", "ts"} <= members else "json"
+    return "maxwell" if {"type", "database", "table", "ts"} <= members else None
 
 
 def _is_table(head: bytes, options: Mapping[str, Any]) -> bool:
