@@ -34,7 +34,7 @@ demo: $(BASE) ## Run the course pipeline on the sample data, and print where its
 	@$(VENV_PYTHON) -m thresher run "$(PIPELINE)"
 
 test: $(DEV) ## Run every test: library, examples in docstrings, notebooks
-	$(PYTEST) -n auto --maxprocesses 4 --dist loadscope tests lib
+	$(PYTEST) -n auto --maxprocesses 4 --dist loadscope --durations=25 tests lib
 
 check: $(DEV) ## Check style, types and the set-up files; change nothing
 	$(VENV_PYTHON) -m ruff check .
