@@ -156,7 +156,8 @@ def load(
     notify = overrides.recipients(read_recipients(text.notify, problems))
     problems.raise_any()
     # A run for another day is another run, also where the day is no parameter.
-    is_dated = any(each.has_run_date for each in (*arguments.values(), *values.filled.values()))
+    is_dated = any(each.has_run_date for each in arguments.values())
+    is_dated = is_dated or any(each.has_run_date for each in values.filled.values())
     dated = {"run.date": run["date"]} if is_dated else {}
     secrets = Secrets(opened)
     return Pipeline(
