@@ -76,6 +76,7 @@ def test_plan_shows_the_steps_in_order_and_writes_nothing(project: Path) -> None
             "error: pipelines/courses.yml: unknown parameter -p x=1. There are none.\n",
         ),
         (["run", "courses", "-p", "x"], 2, "found 'x', expected name=value"),
+        (["run", "courses", "-p", "x=3", "-p", "x=4"], 2, "x is given twice, as '3' and '4'"),
         (["run", "courses", "--engine", "sparc"], 2, "error: found 'sparc', expected duckdb, spark or sc://host:port"),
         (["run", "courses", "--jobs", "0"], 2, "Invalid value for '--jobs'"),
         (["runs", "show", "x"], 2, "error: no run 'x' in the ledger "),

@@ -118,7 +118,7 @@ def test_runs_are_named_by_how_long_ago(ledger: Ledger, lake: Path) -> None:
     first, second, other = noted(ledger, lake), noted(ledger, lake), noted(ledger, lake, pipeline="q")
     found = {name: told("runs", "show", name)["id"] for name in ("latest", "p", "p~1", "q~0", first)}
     assert found == {"latest": other, "p": second, "p~1": first, "q~0": other, first: first}
-    assert "no run latest~1: pipeline q has run 1 times" in call("runs", "show", "latest~1").stderr
+    assert f"no run latest~1: lake {lake} has seen pipeline q run once" in call("runs", "show", "latest~1").stderr
     assert "no run 'nosuch'" in call("runs", "show", "nosuch").stderr
     assert "expected two runs of one" in call("runs", "diff", "p", "q").stderr
 

@@ -203,7 +203,12 @@ def servers(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 @pytest.fixture(scope="module")
 def cluster(servers: Servers) -> Cluster:
-    return servers.start_cluster()
+    cluster = servers.start_cluster()
+    deadline = time.monotonic() + 120
+    while len(cluster.executors()) < 2:
+        assert time.monotonic() < deadline, "the workers started no executors"
+        time.sleep(0.2)
+    return cluster
 
 
 def thresher(*arguments: str | Path, project: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -47,6 +47,12 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def soon() -> str:
+    """A schedule with one due time: late enough for a scheduler to start before it."""
+    due = datetime.now(UTC) + timedelta(seconds=8)
+    return f"schedule: {{cron: '{due.second} {due.minute} {due.hour} {due.day} {due.month} *'}}"
+
+
 def write(project: Path, name: str, schedule: str, notebook: str = "quick", always: str = "true") -> Path:
     file = project / "pipelines" / f"{name}.yml"
     step = f"{{notebook: notebooks/{notebook}.ipynb, always: {always}}}"
@@ -156,7 +162,7 @@ def test_two_machines_share_due_times_and_one_takes_over_when_the_other_is_gone(
 def test_a_run_outlives_its_scheduler_and_is_not_run_again(
     project: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    write(project, "nightly", "schedule: {cron: '* * * * *'}", "wait")
+    write(project, "nightly", soon(), "wait")
     first = start()
     until(lambda: (project / "begun").exists())
     first.kill()
@@ -168,7 +174,7 @@ def test_a_run_outlives_its_scheduler_and_is_not_run_again(
 
 
 def test_a_killed_run_is_taken_over(project: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
-    write(project, "nightly", "schedule: {cron: '* * * * *'}", "slow")
+    write(project, "nightly", soon(), "slow")
     scheduler = start()
     until(lambda: (project / "begun").exists())
     (project / "begun").unlink()
@@ -183,7 +189,7 @@ def test_a_killed_run_is_taken_over(project: Path, start: Callable[..., subproce
 
 
 def test_a_cancelled_run_is_due_again(project: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
-    write(project, "nightly", "schedule: {cron: '* * * * *'}", "slow")
+    write(project, "nightly", soon(), "slow")
     scheduler = start("--cancel")
     until(lambda: (project / "begun").exists())
     log = stop(scheduler)

@@ -233,6 +233,18 @@ def test_what_a_forced_run_did_not_do_stays_forced_over_runs_that_leave_it_out(
     assert go(project)[1] == dict.fromkeys("abcd", SKIPPED)
 
 
+def test_a_run_is_not_continued_when_other_data_came_in_for_a_skipped_step(project: Path) -> None:
+    Lake(project / "lake").write("raw.x", [{"n": 7}])
+    replace(project / "pipelines" / "shop.yml", "a.ipynb, ", "a.ipynb, reads: {source: raw.x}, ")
+    go(project)
+    notebook(project, "b", "raise ValueError('no')")
+    failed, steps = go(project)
+    assert (failed.status, steps["a"]) == ("failed", SKIPPED)
+    Lake(project / "lake").write("raw.x", [{"n": 8}])
+    with pytest.raises(UsageError, match=r"other data came in since shop-.* began: a: raw\.x is version 1"):
+        go(project, resume=True)
+
+
 def test_a_continued_run_does_not_tell_of_what_it_has_not_run(project: Path) -> None:
     notebook(project, "b", "raise ValueError('no')")
     go(project)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from thresher.cli.parts import Parameter, lake_option, run_options
+from thresher.cli.parts import lake_option, params_option, run_options
 
 
 @click.group()
@@ -15,14 +15,13 @@ def export() -> None:
 
 
 _engine = click.option("--engine", metavar="ENGINE", help="duckdb (default), spark or sc://host:port.")
-_params = click.option("-p", "params", multiple=True, type=Parameter(), help="Override a parameter; repeatable.")
 _out = click.option("--out", metavar="PATH", help="Write there, instead of to the terminal.")
 _pipeline = click.argument("pipeline", metavar="PIPELINE")
 
 
 @export.command()
 @_pipeline
-@_params
+@params_option
 @lake_option
 @_out
 def crontab(pipeline: str, params: Sequence[tuple[str, str]], lake: str | None, out: str | None) -> None:
@@ -37,7 +36,7 @@ def crontab(pipeline: str, params: Sequence[tuple[str, str]], lake: str | None, 
 
 @export.command()
 @_pipeline
-@_params
+@params_option
 @lake_option
 @click.option("--out", metavar="DIR", help="Write the two files there, such as ~/.config/systemd/user.")
 def systemd(pipeline: str, params: Sequence[tuple[str, str]], lake: str | None, out: str | None) -> None:
@@ -54,7 +53,7 @@ def systemd(pipeline: str, params: Sequence[tuple[str, str]], lake: str | None, 
 
 @export.command()
 @_pipeline
-@_params
+@params_option
 @lake_option
 @_engine
 @_out

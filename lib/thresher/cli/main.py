@@ -17,10 +17,10 @@ from thresher.cli.notebooks import kernels, notebooks
 from thresher.cli.parts import (
     Command,
     Day,
-    Parameter,
     environment_option,
     json_flag,
     lake_option,
+    params_option,
     print_json,
     print_table,
 )
@@ -66,7 +66,6 @@ class _Group(click.Group):
 
 
 _pipeline = click.argument("pipeline", metavar="PIPELINE")
-_params = click.option("-p", "params", multiple=True, type=Parameter(), help="Override a parameter; repeatable.")
 _date = click.option("--date", type=Day(), help="The day that the run is for, ${run.date} (default: today in UTC).")
 _lake = lake_option
 _engine = click.option("--engine", metavar="ENGINE", help="duckdb (default), spark or sc://host:port.")
@@ -82,7 +81,7 @@ _site = click.option("--site", metavar="DIR", help="The site's folder (default: 
 
 def _run_options(command: Command) -> Command:
     """What `run` and `plan` have in common: the fields of `RunOptions` that tell what a run would do."""
-    for option in (json_flag, _force, _select, _site, _engine, _lake, _date, _params, _pipeline):
+    for option in (json_flag, _force, _select, _site, _engine, _lake, _date, params_option, _pipeline):
         command = option(command)
     return command
 
@@ -173,7 +172,7 @@ def tables(lake: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("query")
-@_params
+@params_option
 @_lake
 @_engine
 @json_flag
@@ -230,7 +229,7 @@ def check() -> None:
 
 @check.command()
 @_pipeline
-@_params
+@params_option
 @_lake
 def portable(pipeline: str, params: Sequence[tuple[str, str]], lake: str | None) -> None:
     """Show what the embedded engine would refuse of a pipeline's SQL; runs nothing."""
@@ -243,7 +242,7 @@ def portable(pipeline: str, params: Sequence[tuple[str, str]], lake: str | None)
 
 @check.command()
 @_pipeline
-@_params
+@params_option
 @click.option("--engine", default="spark", metavar="ENGINE", help="Compare with: spark (default), sc://host:port.")
 @environment_option
 def parity(pipeline: str, params: Sequence[tuple[str, str]], engine: str) -> None:

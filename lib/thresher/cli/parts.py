@@ -26,6 +26,21 @@ class Parameter(click.ParamType[tuple[str, str]]):
         return name, text
 
 
+def _each_once(
+    ctx: click.Context, param: click.Parameter, given: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    values = dict(given)
+    for name, value in given:
+        if values[name] != value:
+            raise click.BadParameter(f"{name} is given twice, as {value!r} and {values[name]!r}", ctx, param)
+    return given
+
+
+params_option = click.option(
+    "-p", "params", multiple=True, type=Parameter(), callback=_each_once, help="Override a parameter; repeatable."
+)
+
+
 class Day(click.ParamType[date]):
     """An option's value that is a day: 2026-11-01."""
 

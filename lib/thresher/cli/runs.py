@@ -255,7 +255,8 @@ def _found(ledger: "Ledger", folder: "Path", wanted: str) -> "Run":
     if len(runs) > back:
         return runs[back]
     if runs:
-        raise UsageError(f"no run {wanted}: pipeline {name} has run {len(runs)} times on lake {folder}")
+        times = "once" if len(runs) == 1 else f"{len(runs)} times"
+        raise UsageError(f"no run {wanted}: lake {folder} has seen pipeline {name} run {times}")
     return ledger.run(wanted)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thresher.cli.parts import Parameter, json_flag, lake_option, print_json, print_table, run_options
+from thresher.cli.parts import json_flag, lake_option, params_option, print_json, print_table, run_options
 
 if TYPE_CHECKING:
     from thresher.pipeline import Pipeline
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _lake = lake_option
 _engine = click.option("--engine", metavar="ENGINE", help="duckdb (default), spark or sc://host:port.")
 _site = click.option("--site", metavar="DIR", help="The site's folder (default: site beside the lake).")
-_params = click.option("-p", "params", multiple=True, type=Parameter(), help="Override a parameter; repeatable.")
 
 
 class _StartByDefault(click.Group):
@@ -115,7 +114,7 @@ def list_(pipelines: Sequence[str], lake: str | None, as_json: bool) -> None:
 @click.option(
     "--again", is_flag=True, help="Also the dates whose run succeeded in a backfill before, all steps of them."
 )
-@_params
+@params_option
 @_lake
 @_engine
 @_site

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import click
 
-from thresher.cli.parts import Parameter, lake_option
+from thresher.cli.parts import lake_option, params_option
 
 
 class _Duration(click.ParamType[float]):
@@ -25,7 +25,7 @@ class _Duration(click.ParamType[float]):
 
 @click.command()
 @click.argument("pipeline", metavar="PIPELINE")
-@click.option("-p", "params", multiple=True, type=Parameter(), help="Override a parameter; repeatable.")
+@params_option
 @click.option("--every", type=_Duration(), metavar="TIME", help="Run it that often, too (10s, 5m): for databases.")
 @click.option("--until-idle", type=_Duration(), metavar="TIME", help="End when nothing was to be done for that long.")
 @lake_option

@@ -38,5 +38,5 @@ def _reason_against(last: Run | None, decisions: Decisions, ledger: Ledger) -> s
     left = [name for name in left if name not in selected]
     if left:
         return f"the last run, {last.id}, has yet to do {', '.join(left)}, which this one leaves out"
-    changed = decisions.changed_inputs([step for step in ledger.steps(last.id) if step.status == "succeeded"])
+    changed = decisions.changed_inputs(ledger.steps(last.id))
     return f"other data came in since {last.id} began: {'; '.join(changed)}" if changed else ""

@@ -72,12 +72,13 @@ class Decisions:
         return fingerprint.outputs(step, self.lake)
 
     def changed_inputs(self, done: Sequence[StepRun]) -> list[str]:
-        """What else came in, in words, since these steps succeeded; code does not count."""
+        """What else came in, in words, since these steps succeeded or were skipped; code does not count."""
         steps = {step.name: step for step in self.pipeline.steps}
         found = []
         for run in done:
-            if run.name in steps and run.fingerprint is not None:
-                before, now = (_inputs(parts) for parts in (run.fingerprint, self.fingerprint(steps[run.name])))
+            good = {"succeeded": run, "skipped": self.last.get(run.name)}.get(run.status)
+            if run.name in steps and good and good.fingerprint is not None:
+                before, now = (_inputs(parts) for parts in (good.fingerprint, self.fingerprint(steps[run.name])))
                 change = fingerprint.change(before, now)
                 found += [f"{run.name}: {change}"] if change else []
         return found
