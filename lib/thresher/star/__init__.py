@@ -1,0 +1,7 @@
+"""curated → mart: dimensions with stable surrogate keys, facts that find them."""
+
+from thresher.star.dimension import Dimension, dimension
+from thresher.star.fact import Fact, fact
+from thresher.star.members import UNKNOWN, surrogate_name
+
+__all__ = ["UNKNOWN", "Dimension", "Fact", "dimension", "fact", "surrogate_name"]

@@ -1,0 +1,64 @@
+"""Members of dimensions: their surrogate keys, the unknown one, and the rows that can be none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from thresher import dedupe, quarantine
+from thresher.columns import require_columns, require_unique
+from thresher.errors import DuplicateKeys, UsageError
+from thresher.frame import Frame
+from thresher.lake import Lake
+from thresher.types import ddl, quoted
+
+UNKNOWN = -1
+"""The surrogate key of the member to which a fact belongs whose natural key is not in the dimension."""
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """The rows delivered that can be members, one per key; how many came, and how many of them were refused."""
+
+    members: Frame
+    rows_in: int
+    refused: int
+
+
+def surrogate_name(target: str) -> str:
+    """The surrogate key column of a dimension.
+
+    >>> surrogate_name("mart.dim_book")
+    'book_key'
+    """
+    return target.partition(".")[2].removeprefix("dim_") + "_key"
+
+
+def delivered(lake: Lake, rows: Frame, target: str, key: Sequence[str], order_by: Sequence[str]) -> Delivered:
+    """Of any number of rows per key, one each: equal rows once, of others the latest; with a null in the key, none.
+
+    The rows with a null become the quarantine of `target`. Raises MissingColumns, UsageError, and DuplicateKeys for
+    rows of a key that differ where no `order_by` says which is the latest.
+    """
+    require_columns(rows, [*key, *order_by], target)
+    surrogate = surrogate_name(target)
+    if surrogate in rows.columns:
+        raise UsageError(f"{target}: column {surrogate} is the surrogate key; call it otherwise in the query")
+    rows = lake.engine.stage(rows)
+    null_key = " or ".join(f"{quoted(name)} is null" for name in key)
+    refused = lake.sql(f"select * from rows where {null_key}", rows=rows)
+    members = dedupe.exact(lake.sql(f"select * from rows where not ({null_key})", rows=rows)).kept
+    if order_by:
+        members = dedupe.latest(members, keys=key, order_by=order_by).kept
+    try:
+        require_unique(members, key, target)
+    except DuplicateKeys as error:
+        raise DuplicateKeys(f"{error} Or name the columns that tell the latest row in order_by.") from None
+    quarantine.keep(lake, target, quarantine.of_rows(refused, target, "null key", f"a null in {', '.join(key)}"))
+    return Delivered(members, rows.count(), refused.count())
+
+
+def unknown_member(surrogate: str, schema: pa.Schema) -> str:
+    """A query for the unknown member: its surrogate key, and nulls in the columns of a schema."""
+    nulls = [f"cast(null as {ddl(field.type)}) as {quoted(field.name)}" for field in schema]
+    return f"select {', '.join([f'cast({UNKNOWN} as bigint) as {surrogate}', *nulls])}"
