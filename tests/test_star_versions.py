@@ -1,4 +1,4 @@
-"""Type 2 dimensions: versions do not depend on the order in which changes arrive, and facts find the one of their day."""
+"""Type 2 dimensions: versions do not depend on the order of arrival, and facts find the one of their day."""
 
 from datetime import UTC, date, datetime
 from itertools import permutations
@@ -44,9 +44,7 @@ def load(lake, rows, **more):
 
 
 def versions(lake):
-    rows = lake.sql(
-        "select id, city, valid_from, valid_to, is_current from mart.dim_customer order by id, valid_from"
-    )
+    rows = lake.sql("select id, city, valid_from, valid_to, is_current from mart.dim_customer order by id, valid_from")
     return [tuple(row.values()) for row in rows.to_arrow().to_pylist()]
 
 

@@ -55,6 +55,9 @@ class Step:
         if "star.dimension(" in self.code and isinstance(key, list):
             of_key = [Origin(each.dataset, each.column, False) for name in key for each in found.get(name, ())]
             found[surrogate_name(str(self.arguments.get("target")))] = of_key
+            valid_from = self.arguments.get("valid_from")
+            if valid_from in found:
+                found["valid_from"] = found["valid_to"] = found.pop(valid_from)
         return found
 
     def _of_documents(self, source: str, target: str, column: str) -> Iterator[tuple[str, Columns]]:

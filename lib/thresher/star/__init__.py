@@ -1,7 +1,8 @@
 """curated → mart: dimensions with stable surrogate keys, facts that find them."""
 
+from thresher.star.dates import dates
 from thresher.star.dimension import Dimension, dimension
 from thresher.star.fact import Fact, fact
 from thresher.star.members import UNKNOWN, surrogate_name
 
-__all__ = ["UNKNOWN", "Dimension", "Fact", "dimension", "fact", "surrogate_name"]
+__all__ = ["UNKNOWN", "Dimension", "Fact", "dates", "dimension", "fact", "surrogate_name"]

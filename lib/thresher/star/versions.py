@@ -122,7 +122,9 @@ def _events(
     )
     if history.absent == "keep":
         return events
-    there = ", ".join([f"k.{quoted(name)}" for name in key] + [f"{_of(name, last)} as {quoted(name)}" for name in attributes])
+    there = ", ".join(
+        [f"k.{quoted(name)}" for name in key] + [f"{_of(name, last)} as {quoted(name)}" for name in attributes]
+    )
     return lake.sql(
         f"select * from events union all select {there}, {now} as valid_from, true as {_IS_DELETED} "
         f"from k left anti join m on {on} where not k.{_IS_DELETED}",
@@ -195,7 +197,8 @@ def _versions(lake: Lake, target: str, surrogate: str, key: Sequence[str], order
     columns = ", ".join(map(quoted, [surrogate, *key, *attributes]))
     cut = lake.sql(
         f"select *, lead(valid_from) {over} as valid_to from "
-        f"(select *, lag({_IS_DELETED}) {over} <=> {_IS_DELETED} and ({_IS_DELETED} or {same}) as _is_same from changes) where not _is_same",
+        f"(select *, lag({_IS_DELETED}) {over} <=> {_IS_DELETED} and ({_IS_DELETED} or {same}) as _is_same "
+        "from changes) where not _is_same",
         changes=changes,
     )
     plain = changes.schema.field("valid_from")
@@ -209,23 +212,20 @@ def _versions(lake: Lake, target: str, surrogate: str, key: Sequence[str], order
     )
 
 
-def _counts(
-    lake: Lake, target: str, surrogate: str, found: Delivered, versions: Frame, before: Frame | None
-) -> Counts:
+def _counts(lake: Lake, target: str, surrogate: str, found: Delivered, versions: Frame, before: Frame | None) -> Counts:
     """The account of a load: rows delivered, and what became of versions."""
     distinct = found.members.count()
     real = lake.sql(f"select * from v where {surrogate} <> {UNKNOWN}", v=versions)
-    more = {"inserted": real.count(), "closed": 0, "removed": 0}
-    if before is not None:
-        pairs = {"v": real, "b": before}
-        more = {
-            "inserted": f"select 1 as one from v left anti join b on v.{surrogate} = b.{surrogate}",
-            "closed": f"select 1 as one from v join b on v.{surrogate} = b.{surrogate} "
-            "where b.is_current and not v.is_current",
-            "removed": f"select 1 as one from b left anti join v on v.{surrogate} = b.{surrogate} "
-            f"where b.{surrogate} <> {UNKNOWN}",
+    if before is None:
+        more = {"inserted": real.count(), "closed": 0, "removed": 0}
+    else:
+        same = f"v.{surrogate} = b.{surrogate}"
+        queries = {
+            "inserted": f"select 1 as one from v left anti join b on {same}",
+            "closed": f"select 1 as one from v join b on {same} where b.is_current and not v.is_current",
+            "removed": f"select 1 as one from b left anti join v on {same} where b.{surrogate} <> {UNKNOWN}",
         }
-        more = {what: lake.sql(query, **pairs).count() for what, query in more.items()}
+        more = {what: lake.sql(query, v=real, b=before).count() for what, query in queries.items()}
     return Counts(
         target,
         rows_in=found.rows_in,
