@@ -41,8 +41,8 @@ def fact(
     In: one row per `grain`, with natural keys. Out: the same rows; for each entry of `dimensions` (foreign key column →
     dimension dataset) the surrogate key, first, in place of the columns that `lookups` ({foreign key: {natural key of
     the dimension: column of the rows}}) matched it by. A row whose natural key is null or not in the dimension gets
-    -1; such orphans are counted per foreign key. Of a type 2 dimension the version is taken that was valid at the moment
-    that `as_of` ({foreign key: column of the rows}) names: `valid_from` ≤ moment < `valid_to`; that column
+    -1; such orphans are counted per foreign key. Of a type 2 dimension that version is taken that was valid at the
+    moment that `as_of` ({foreign key: column of the rows}) names: `valid_from` ≤ moment < `valid_to`; that column
     stays. Where only some keys of the grain are `touched` (see `incremental`),
     only their rows are computed and replaced, and the orphans and counts are theirs.
 
