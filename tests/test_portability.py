@@ -56,6 +56,15 @@ def test_each_query_is_portable_or_named_with_its_place(project: Path) -> None:
     assert not found.is_portable
 
 
+def test_values_stand_for_their_names(project: Path) -> None:
+    (project / "pipelines" / "good.sql").write_text("select a, sum(b) as s from raw.t where b > :least group by a\n")
+    file = project / "pipelines" / "p.yml"
+    file.write_text(PIPELINE.replace("pipelines/good.sql,", "pipelines/good.sql, params: {least: 1},"))
+    assert portability.check("p").findings[0].problem == ""
+    file.write_text(PIPELINE.replace("pipelines/good.sql,", "pipelines/good.sql, params: {most: 1},"))
+    assert "names :least, which got no value" in portability.check("p").findings[0].problem
+
+
 def test_types_are_checked_where_the_datasets_are_there(project: Path) -> None:
     (project / "pipelines" / "good.sql").write_text("select a, s\nfrom raw.t group by date_add(a, b)\n")
     assert portability.check("p").findings[0].problem.startswith("pipelines/good.sql:1:11: no column s.")

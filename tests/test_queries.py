@@ -56,3 +56,16 @@ def test_a_value_that_would_change_is_an_error(
 ) -> None:
     with pytest.raises(error, match=words):
         th.query(rows, QUERY, sources=["raw.t"], declare=declare).to_arrow()
+
+
+def test_values_are_bound_by_name_and_are_never_sql(rows: Lake) -> None:
+    def found(**params: object) -> list[object]:
+        query = "select k from raw.t where s = :s and d >= cast(:day as date)"
+        return th.query(rows, query, sources=["raw.t"], params=params).to_arrow().column("k").to_pylist()
+
+    assert found(s="a", day="2024-01-01") == [1]
+    assert found(s="a' or '1' = '1", day="2024-01-01") == []
+    with pytest.raises(ThresherError, match="names :s, which got no value"):
+        found(day="2024-01-01")
+    with pytest.raises(ThresherError, match=r"parameters \['more'\] are not in the query"):
+        found(s="a", day="2024-01-01", more=1)

@@ -10,8 +10,10 @@ from thresher.errors import NotPortable, SqlError, ThresherError, UsageError
 from thresher.lake import Lake
 from thresher.places import lake_folder
 from thresher.project import names_file, resolve
+from thresher.sql.params import bind
 
 _QUERY = "query"  # the argument of a notebook that holds SQL, or the path of a .sql file
+_PARAMS = "params"  # the argument with the values of :name in it
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,14 @@ def check(file: Path | str, params: Mapping[str, Any] | None = None, *, lake: Pa
         if step.engine not in (None, "duckdb"):
             on_spark.append(step.name)
             continue
-        for origin, text in _queries(step.arguments, checked.project):
-            findings.append(_check(step.name, origin, text, known))
+        for name, origin, text in _queries(step.arguments, checked.project):
+            params = step.arguments.get(_PARAMS, {}) if name == _QUERY else {}
+            findings.append(_check(step.name, origin, text, params, known))
     return Portability(checked.name, tuple(findings), tuple(on_spark))
 
 
-def _queries(arguments: Mapping[str, Any], project: Path) -> Iterator[tuple[str, str]]:
+def _queries(arguments: Mapping[str, Any], project: Path) -> Iterator[tuple[str, str, str]]:
+    """The argument, the origin and the text of each query."""
     for name, value in arguments.items():
         if not isinstance(value, str):
             continue
@@ -81,14 +85,14 @@ def _queries(arguments: Mapping[str, Any], project: Path) -> Iterator[tuple[str,
             file = resolve(value.strip(), project)
             if not file.is_file():
                 raise UsageError(f"file {value.strip()} is not there; expected a .sql file in the project")
-            yield value.strip(), file.read_text("utf-8")
+            yield name, value.strip(), file.read_text("utf-8")
         elif name == _QUERY:
-            yield name, value
+            yield name, name, value
 
 
-def _check(step: str, origin: str, text: str, lake: Lake | None) -> Finding:
+def _check(step: str, origin: str, text: str, params: Mapping[str, Any], lake: Lake | None) -> Finding:
     try:
-        query = sql.parse(text, origin)
+        query = sql.parse(bind(text, params) if params else text, origin)
         if lake is None or not all("." in table and lake.exists(table) for table in query.tables):
             query.check_names()
             return Finding(step, origin)

@@ -1,6 +1,7 @@
 """Queries of a step: text, or a `.sql` file beside the pipeline; its result as the step declares it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -9,25 +10,28 @@ from thresher.errors import MissingColumns, SchemaMismatch, SqlError
 from thresher.frame import Frame
 from thresher.lake import Lake
 from thresher.project import names_file, text_of
-from thresher.sql.params import literal
+from thresher.sql.params import bind, literal
 from thresher.types import ddl, quoted
 from thresher.xml.ddl import table_schema
 
 
-def query(lake: Lake, text: str, *, sources: Sequence[str], declare: str = "") -> Frame:
+def query(
+    lake: Lake, text: str, *, sources: Sequence[str], declare: str = "", params: Mapping[str, Any] | None = None
+) -> Frame:
     """The result of a step's query over exactly the datasets that the step says it reads.
 
     `text` is the query, or the path of a `.sql` file relative to the project. `declare` gives the columns of the result
     (`id bigint NOT NULL, name string`, or the path of a `.ddl` file); without it they are those that Spark derives. The
     rows take the declared order and types; a value that would change, and a NULL where NOT NULL is declared, is an
-    error when the rows are computed.
+    error when the rows are computed. `:name` in the query stands for the value in `params`, never for a piece of SQL.
 
-    Raises UsageError when a file is not there, SqlError when the query reads a dataset that is not in `sources` (or the
-    other way round): the order of a pipeline follows from what its steps say, so it must be true. Raises MissingColumns
-    or SchemaMismatch when the result cannot be what is declared.
+    Raises ParameterError for a name without a value or the other way round, UsageError when a file is not there,
+    SqlError when the query reads a dataset that is not in `sources` (or the other way round): the order of a pipeline
+    follows from what its steps say, so it must be true. Raises MissingColumns or SchemaMismatch when the
+    result cannot be what is declared.
     """
     origin = text.strip() if names_file(text, ".sql") else "query"
-    text = text_of(text, ".sql")
+    text = bind(text_of(text, ".sql"), params or {})
     read = set(sql.parse(text, origin).tables)
     for what, names in (
         ("reads {}, which the step does not name in its sources", read - set(sources)),
