@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import course_samples
 import energy_samples
 import invoice_samples
+import northwind_samples
 import odp_samples
 import order_samples
 import ticket_samples
@@ -49,12 +50,16 @@ A snapshot and the changes after it, a folder each topic. Orders belong to sites
 {orders_cdc}
 ## `energy/`: invoices by AWS DMS, without a header
 
-{energy}"""
+{energy}
+## `northwind/`: orders of a trader, a CSV file per table
+
+{northwind}"""
 FOLDERS = {
     "odp": (odp_samples, ("table", "rows", "what is special", "what must happen")),
     "tickets": (ticket_samples, ("file", "what is special", "what must happen")),
     "orders_cdc": (order_samples, ("topic", "what is special", "what must happen")),
     "energy": (energy_samples, ("file", "what is special", "what must happen")),
+    "northwind": (northwind_samples, ("file", "what is special", "what must happen")),
 }
 
 

@@ -179,3 +179,17 @@ def test_what_cannot_be_done_is_named(books):
         star.dimension(books, rows, "mart.dim_x", key=[])
     with pytest.raises(UsageError, match="column book_key is the surrogate key"):
         star.dimension(books, books.frame([{"book_key": 1, "isbn": "a"}]), "mart.dim_book", key=["isbn"])
+
+
+@embedded_only
+def test_a_grain_that_is_looked_up_stays(books):
+    rows = [{"order": 1, "book": "a", "n": 3}, {"order": 1, "book": "z", "n": 4}]
+    fact = star.fact(
+        books,
+        books.frame(rows),
+        "mart.fact_line",
+        dimensions={"book_key": "mart.dim_book"},
+        lookups={"book_key": {"isbn": "book"}},
+        grain=["order", "book"],
+    )
+    assert fact.rows.columns == ["book_key", "order", "book", "n"]

@@ -40,11 +40,11 @@ def fact(
 
     In: one row per `grain`, with natural keys. Out: the same rows; for each entry of `dimensions` (foreign key column →
     dimension dataset) the surrogate key, first, in place of the columns that `lookups` ({foreign key: {natural key of
-    the dimension: column of the rows}}) matched it by. A row whose natural key is null or not in the dimension gets
-    -1; such orphans are counted per foreign key. Of a type 2 dimension that version is taken that was valid at the
-    moment that `as_of` ({foreign key: column of the rows}) names: `valid_from` ≤ moment < `valid_to`; that column
-    stays. Where only some keys of the grain are `touched` (see `incremental`),
-    only their rows are computed and replaced, and the orphans and counts are theirs.
+    the dimension: column of the rows}}) matched it by; columns of the grain stay. A row whose natural key is null or
+    not in the dimension gets -1; such orphans are counted per foreign key. Of a type 2 dimension that version is
+    taken that was valid at the moment that `as_of` ({foreign key: column of the rows}) names: `valid_from` ≤
+    moment < `valid_to`; that column stays. Where only some keys of the grain are `touched` (see
+    `incremental`), only their rows are computed and replaced, and the orphans and counts are theirs.
 
     Raises MissingColumns, DuplicateKeys where the grain or a dimension's natural key is not unique, UsageError.
     """
@@ -92,7 +92,8 @@ def fact(
         frames[f"dimension_{number}"] = members
         joins.append(f"left join dimension_{number} {alias} on {on}")
         keys.append(f"coalesce({alias}.{surrogate}, cast({UNKNOWN} as bigint)) as {quoted(foreign)}")
-    kept = [f"r.{quoted(name)}" for name in rows.columns if name not in matched or name in as_of.values()]
+    stays = (*grain, *as_of.values())
+    kept = [f"r.{quoted(name)}" for name in rows.columns if name not in matched or name in stays]
     result = lake.engine.stage(lake.sql(f"select {', '.join([*keys, *kept])} from rows r {' '.join(joins)}", **frames))
     orphans = lake.sql(
         "select * from result where " + (" or ".join(f"{quoted(name)} = {UNKNOWN}" for name in dimensions) or "false"),
