@@ -25,6 +25,7 @@ CELLS = [
     "import os\nassert 'left' not in globals() and 'LEFT' not in os.environ\nleft = os.environ['LEFT'] = target",
     "assert os.environ['THRESHER_STEP'] == target.replace('raw.', 'load[') + ']'",
     "open('pids', 'a').write(f'{os.getpid()} ')",
+    "import sys\nassert sys.modules['__main__'].__spec__ is None",  # PySpark asks for it
     "import pyarrow as pa\nfrom pathlib import Path\nfrom thresher import Counts, Lake",
     "rows = Path(source).read_text().split()\nassert rows[0] == 'id', f'{source}: no header'",
     "Lake(lake).write(target, pa.table({'id': rows[1:]}), mode='overwrite')\n"

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _began_with: dict[str, str] = {}
+# What every module has and libraries ask for (PySpark, multiprocessing), though no notebook did put it there.
+_OF_ANY_MODULE = ("__doc__", "__loader__", "__package__", "__spec__")
 
 
 def source(folder: str, env: Mapping[str, str]) -> str:
@@ -21,7 +23,10 @@ def renew(folder: str, env: Mapping[str, str]) -> None:
     """
     try:
         shell: Any = sys.modules["IPython"].get_ipython()
+        names = shell.user_global_ns
+        kept = {name: names[name] for name in _OF_ANY_MODULE if name in names}
         shell.reset(new_session=True)
+        names.update(kept)
         _began_with.update({} if _began_with else os.environ)
         os.environ.clear()
         os.environ.update({**_began_with, **env})
