@@ -14,7 +14,7 @@ from thresher.types import quoted
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one rule: how many rows break it (of rules about all rows, 1 or 0), and in words what was found."""
+    """What became of one rule: how many rows break it (of rules about all rows, 1 or 0), and what was found."""
 
     rule: Rule
     failing: int
@@ -54,11 +54,8 @@ def check(lake: Lake, rows: Frame, dataset: str, rules: Sequence[Rule]) -> Check
     """
     require_columns(rows, [name for rule in rules for name in rule.columns], f"checks of {dataset}")
     counted = {f"c{number}": f"count_if({rule.failing})" for number, rule in enumerate(rules) if rule.failing}
-    counted |= {
-        f"c{number}": f"sum({quoted(rule.columns[0])})"
-        for number, rule in enumerate(rules)
-        if rule.kind == "sum_equals"
-    }
+    summed = {number: rule for number, rule in enumerate(rules) if rule.kind == "sum_equals"}
+    counted |= {f"c{number}": f"sum({quoted(rule.columns[0])})" for number, rule in summed.items()}
     parts = ", ".join(["count(*) as n", *(f"{value} as {name}" for name, value in counted.items())])
     (figures,) = lake.sql(f"select {parts} from rows", rows=rows).to_arrow().to_pylist()
     total = figures["n"]

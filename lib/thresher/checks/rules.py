@@ -1,4 +1,4 @@
-"""The rules of checks as they are written: `{not_null: order_id}`, `{range: {column: quantity, min: 1}, severity: warn}`."""
+"""The rules of checks as they are written: `{not_null: order_id}`, `{range: {column: n, min: 1}, severity: warn}`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,9 +46,7 @@ def read_rule(said: Mapping[str, Any]) -> list[Rule]:
         raise UsageError(f"severity: found {severity!r}, expected {', '.join(SEVERITIES)}")
     rules = _READERS[kind](said[kind])
     if severity == "quarantine" and any(not rule.failing for rule in rules):
-        raise UsageError(
-            f"severity: {kind} tells of no single rows that could go to the quarantine; expected fail or warn"
-        )
+        raise UsageError(f"severity: {kind} tells of no single rows for the quarantine; expected fail or warn")
     return [Rule(rule.kind, rule.text, rule.columns, severity, rule.failing, rule.given) for rule in rules]
 
 
@@ -86,9 +84,7 @@ def _accepted_values(said: Any) -> list[Rule]:
     given = _fields(said, "accepted_values", ("column", "values"))
     column, values = given["column"], given["values"]
     if not isinstance(values, list) or not values or None in values:
-        raise UsageError(
-            f"accepted_values: values: found {word_for(values)}, expected a list of values, none of them null"
-        )
+        raise UsageError(f"accepted_values: values: found {word_for(values)}, expected values, none of them null")
     listed = ", ".join(map(literal, values))
     failing = f"{quoted(column)} is not null and {quoted(column)} not in ({listed})"
     return [Rule("accepted_values", f"accepted_values {column}", (column,), failing=failing, given=given)]
@@ -97,9 +93,8 @@ def _accepted_values(said: Any) -> list[Rule]:
 def _range(said: Any) -> list[Rule]:
     given = _fields(said, "range", ("column",), ("min", "max"))
     column = given["column"]
-    bounds = [
-        f"{quoted(column)} {sign} {literal(given[end])}" for sign, end in (("<", "min"), (">", "max")) if end in given
-    ]
+    signs = {"min": "<", "max": ">"}
+    bounds = [f"{quoted(column)} {sign} {literal(given[end])}" for end, sign in signs.items() if end in given]
     if not bounds:
         raise UsageError("range: found no bound, expected min, max or both")
     said_bounds = " ".join(f"{end} {given[end]}" for end in ("min", "max") if end in given)
