@@ -4,7 +4,8 @@
     lake = th.Lake("lake")
     lake.sql("select … from curated.courses")
 
-The modules follow the way of the data: `th.ingest`, `th.flatten`, `th.dedupe`, `th.star`; `th.xml` parses documents.
+The modules follow the way of the data: `th.ingest`, `th.flatten`, `th.dedupe`, `th.star`, `th.checks`;
+`th.xml` parses documents.
 """
 
 import os
@@ -12,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from thresher import dedupe, errors, flatten, ingest, plots, star, xml
+    from thresher import checks, dedupe, errors, flatten, ingest, plots, star, xml
     from thresher.counts import Counts
     from thresher.engines.spark import session as spark
     from thresher.frame import Frame
@@ -37,6 +38,7 @@ _PLACES = {
     "Landing": ("thresher.landing", "Landing"),
     "Sample": ("thresher.landing", "Sample"),
     "Secret": ("thresher.secrets.store", "Secret"),
+    "checks": ("thresher.checks", None),
     "dedupe": ("thresher.dedupe", None),
     "errors": ("thresher.errors", None),
     "flatten": ("thresher.flatten", None),
@@ -58,6 +60,7 @@ __all__ = [
     "Landing",
     "Sample",
     "Secret",
+    "checks",
     "dedupe",
     "errors",
     "flatten",
