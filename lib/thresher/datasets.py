@@ -7,7 +7,7 @@ from pathlib import Path
 
 from thresher.errors import InvalidName
 
-ZONES = ("raw", "curated", "mart", "quarantine", "changes")
+ZONES = ("raw", "curated", "mart", "quarantine", "changes", "checks")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _COMMIT = re.compile(r"(\d{20})\.json")
 
@@ -54,14 +54,23 @@ def changes_of(name: str) -> str:
     return "changes." + "_".join(parse_name(name))
 
 
+def checks_of(name: str) -> str:
+    """The dataset of the rows of another that broke a rule of its checks.
+
+    >>> checks_of("mart.fact_sale")
+    'checks.mart_fact_sale'
+    """
+    return "checks." + "_".join(parse_name(name))
+
+
 def with_companions(names: Iterable[str]) -> list[str]:
     """Datasets, and those that a step which writes them may write beside them."""
-    return [each for name in names for each in (name, quarantine_of(name), changes_of(name))]
+    return [each for name in names for each in (name, quarantine_of(name), changes_of(name), checks_of(name))]
 
 
 def is_companion(name: str) -> bool:
     """Whether a dataset is one that is kept beside another."""
-    return name.partition(".")[0] in ("quarantine", "changes")
+    return name.partition(".")[0] in ("quarantine", "changes", "checks")
 
 
 def is_table_name(name: str) -> bool:

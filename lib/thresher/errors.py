@@ -21,6 +21,7 @@ ThresherError
     ├── WriteConflict         other writers kept changing the dataset
     ├── DiskFull              a disk is full; what was written before is whole
     ├── TransientError        something outside did not answer; trying again may help
+    ├── ChecksFailed          rows break rules of severity fail; readers keep what was there
     ├── CountsDoNotAddUp      rows in differ from rows out, refused and duplicate
     ├── LockLost              another run may have taken over what this one was at
     └── StepFailed            a step of a pipeline failed
@@ -111,6 +112,10 @@ class DiskFull(DataError, OSError):
 
 class TransientError(DataError):
     """Something outside did not answer: a step that raises it is tried again as often as its `retries` say."""
+
+
+class ChecksFailed(DataError):
+    """Rows break rules of severity `fail`: nothing of them is written, readers keep what was there."""
 
 
 class CountsDoNotAddUp(DataError):

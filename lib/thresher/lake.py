@@ -16,6 +16,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from filelock import FileLock, Timeout
 
 from thresher import disk_space, merging, sql
+from thresher.checks import gate
 from thresher.columns import check_storable, fitted, require_columns, require_unique
 from thresher.datasets import ZONES, is_table_name, parse_name
 from thresher.engines import open_engine
@@ -207,6 +208,7 @@ class Lake:
             self._check_partitions(name, frame, partition_by, exists)
             if exists and schema != "replace":
                 frame = fitted(frame, self.schema(name), name, is_evolving=schema == "evolve")
+            frame = self._passed(name, frame, lambda rows: self._written(name, rows, mode, partition))
             if exists and mode == "overwrite":
                 frame = self.engine.spool(frame)
                 if self._holds(name, frame, partition):
@@ -267,9 +269,11 @@ class Lake:
             if not self.exists(name):
                 new = self.engine.sql(f"select {plain} from rows where not {quoted(deleted)}", {"rows": frame})
                 check_storable(new.schema, name)
+                new = self._passed(name, new, lambda rows: rows)
                 self._check_partitions(name, new, partition_by, exists=False)
                 self._commit(name, new, mode="append", partition_by=partition_by, note=note)
                 return
+            frame = self._passed(name, frame, lambda rows: self._applied(name, rows, keys, deleted), quoted(deleted))
             if not frame.count():
                 return
             known = self.schema(name)
@@ -310,8 +314,49 @@ class Lake:
                 if self._version(name) != version:
                     raise WriteConflict(f"{name}: another process has written to it meanwhile; run the statement again")
                 self._check_partitions(name, change.rows, (), exists=True)
-                self._commit(name, change.rows, mode=change.mode)
+                rows = self._passed(name, change.rows, lambda rows: self._written(name, rows, change.mode))
+                self._commit(name, rows, mode=change.mode)
             return change.counts
+
+    # checking
+
+    def check(self, name: str) -> None:
+        """Ask the running step's rules of what a dataset holds, where a load brought nothing. Raises ChecksFailed."""
+        self._passed(name, self.read(name).head(0), lambda _: self.read(name))
+
+    def _passed(self, name: str, rows: Frame, after: Callable[[Frame], Frame], exempt: str = "false") -> Frame:
+        """The rows that may be written by the running step's rules; `after` makes of them what the dataset would be."""
+        if not gate.rules_of(name):
+            return rows
+        return gate.passed(self, name, self.engine.spool(rows), after, exempt)
+
+    def _written(self, name: str, rows: Frame, mode: str, partition: Mapping[str, Any] | None = None) -> Frame:
+        """What a dataset would be with rows appended, or in the place of all or of those of a partition."""
+        if not self.exists(name) or (mode == "overwrite" and not partition):
+            return rows
+        where = " and ".join(f"{quoted(column)} <=> {literal(value)}" for column, value in (partition or {}).items())
+        return self._together(name, rows, f"where not ({where})" if partition else "")
+
+    def _applied(self, name: str, rows: Frame, keys: Sequence[str], deleted: str = "") -> Frame:
+        """What a dataset would be with rows in the place of those of the same keys."""
+        on = " and ".join(f"b.{quoted(key)} <=> r.{quoted(key)}" for key in keys)
+        return self._together(name, rows, f"left anti join rows r on {on}", deleted)
+
+    def _together(self, name: str, rows: Frame, others: str, deleted: str = "") -> Frame:
+        known = self.read(name)
+        here, there = rows.schema, known.schema
+        columns = [*(field for field in here if field.name != deleted), *(f for f in there if f.name not in here.names)]
+
+        def listed(schema: pa.Schema, alias: str) -> str:
+            return ", ".join(
+                (f"{alias}.{quoted(f.name)}" if f.name in schema.names else f"cast(null as {ddl(f.type)})")
+                + f" as {quoted(f.name)}"
+                for f in columns
+            )
+
+        new = f"select {listed(here, 'n')} from rows n{f' where not n.{quoted(deleted)}' if deleted else ''}"
+        old = f"select {listed(there, 'b')} from before b {others}"
+        return self.sql(f"{old} union all {new}", before=known, rows=rows)
 
     # below
 
@@ -402,9 +447,11 @@ class Lake:
         require_unique(frame, keys, name)
         if version is None:
             check_storable(frame.schema, name)
+            frame = self._passed(name, frame, lambda rows: rows)
             self._commit(name, frame, mode="append", note=note)
             return Merged(inserted=frame.count(), updated=0, unchanged=0)
         frame = fitted(frame, self.schema(name), name, is_evolving=schema == "evolve")
+        frame = self._passed(name, frame, lambda rows: self._applied(name, rows, keys))
         if frame.schema != self.schema(name):
             self._commit(name, frame.head(0), mode="append", schema_mode="merge")
             version = self._version(name)

@@ -15,6 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from thresher.check_outcomes import Checked
 from thresher.counts import Counts
 from thresher.database import AnyText, Database
 from thresher.database import Utc as Utc
@@ -44,6 +45,7 @@ class StepRun:
     fingerprint: Mapping[str, str] | None = None
     outputs: Mapping[str, str] | None = None
     peak_bytes: int | None = None  # the most memory that its processes held
+    checks: tuple[Checked, ...] = ()  # what the rules for the datasets that it wrote found
 
     @property
     def duration_s(self) -> float | None:
@@ -145,6 +147,7 @@ _steps = sa.Table(
     sa.Column("fingerprint", sa.JSON(none_as_null=True)),
     sa.Column("outputs", sa.JSON(none_as_null=True)),
     sa.Column("peak_bytes", sa.BigInteger),
+    sa.Column("checks", sa.JSON(none_as_null=True)),
 )
 
 
@@ -272,6 +275,16 @@ class Ledger:
         found: dict[str, list[float]] = {}
         for row in self._read(query.order_by(_steps.c.ended_at.desc()).limit(limit)):
             found.setdefault(row["name"], []).append((row["ended_at"] - row["started_at"]).total_seconds())
+        return found
+
+    def checked(self, lake: Path, dataset: str | None = None, runs: int = 10) -> dict[str, list[StepRun]]:
+        """The steps that asked rules of datasets of a lake, of one or of all, by dataset, latest first."""
+        query = sa.select(_steps).select_from(_steps.join(_runs)).where(_runs.c.lake == str(lake))
+        found: dict[str, list[StepRun]] = {}
+        for step in self._select_steps(query.where(_steps.c.checks.is_not(None)).order_by(_steps.c.ended_at.desc())):
+            for each in step.checks:
+                if dataset in (None, each.dataset) and len(found.setdefault(each.dataset, [])) < runs:
+                    found[each.dataset].append(step)
         return found
 
     def publish_step(self, run_id: str, name: str, report: str) -> None:
@@ -407,4 +420,5 @@ def _last_sign(run: Run, seen_at: datetime | None) -> datetime:
 def _step_run(row: Mapping[str, Any]) -> StepRun:
     values = {name: value for name, value in row.items() if name != "run_id"}
     values |= {"reason": row["reason"] or "", "attempts": row["attempts"] or 1}
-    return StepRun(**values | {"counts": tuple(Counts(**each) for each in row["counts"])})
+    values |= {"counts": tuple(Counts(**each) for each in row["counts"])}
+    return StepRun(**values | {"checks": tuple(map(Checked.from_dict, row["checks"] or ()))})

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -50,6 +50,7 @@ class Step:
     batch: int | None = None  # how many items of its `foreach` share an executed notebook
     volatile: frozenset[str] = frozenset()  # arguments that are others in each run
     secrets: tuple[str, ...] = ()  # names of those that it is handed
+    checks: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)  # dataset: rules as they are said
 
 
 @dataclass(frozen=True)
@@ -206,11 +207,12 @@ def _step(
         _check_files(text, arguments, project, problems)
     takes_lake = bool(contract and LAKE_PARAMETER in contract.parameters)
     datasets = {role: tuple(dict.fromkeys(_datasets(role, text, given, problems))) for role in ("reads", "writes")}
+    checks, asked = _checks(text, datasets["writes"], params, problems)
     return Step(
         name=text.name,
         notebook=text.notebook or "",
         arguments=arguments,
-        reads=datasets["reads"],
+        reads=tuple(dict.fromkeys((*datasets["reads"], *asked))),
         writes=datasets["writes"],
         after=(),
         engine=_engine(text, params, problems),
@@ -223,7 +225,18 @@ def _step(
         batch=text.batch,
         volatile=given.volatile,
         secrets=given.secrets,
+        checks=checks,
     )
+
+
+def _checks(
+    text: StepText, writes: Sequence[str], params: Params, problems: Problems
+) -> tuple[Mapping[str, Sequence[Mapping[str, Any]]], Sequence[str]]:
+    if not text.checks:
+        return {}, ()
+    from thresher.checks import step_checks  # reads SQL: a third of a second that other pipelines do not need
+
+    return step_checks.of_step(text, writes, params, problems)
 
 
 def _engine(text: StepText, params: Params, problems: Problems) -> str | None:

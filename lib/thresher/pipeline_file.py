@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 _PIPELINE = {"name": str, "description": str, "params": dict, "schedule": dict, "notify": list, "keep_runs": int}
 _PIPELINE |= {"defaults": dict, "steps": dict}
 _STEP = {"notebook": str, "with": dict, "reads": dict, "writes": dict, "engine": str, "report": bool}
-_STEP |= {"foreach": object, "batch": int}
+_STEP |= {"foreach": object, "batch": int, "checks": object}
 _STEP |= step_settings.KEYS
 _FOREACH = {"file": str, "tables": str, "where": dict}
 _MOST_IN_BATCH = 100  # of which the executed notebook is one file
@@ -80,6 +80,15 @@ class Foreach:
 
 
 @dataclass(frozen=True)
+class CheckText:
+    """One entry under `checks`, as it stands in the file; `dataset` is None where the step writes only one."""
+
+    said: Mapping[str, Any]
+    line: int
+    dataset: str | None = None
+
+
+@dataclass(frozen=True)
 class StepText:
     """One step as it stands in the file."""
 
@@ -93,6 +102,7 @@ class StepText:
     settings: Settings = Settings()
     foreach: Foreach | None = None
     batch: int | None = None
+    checks: tuple[CheckText, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -259,7 +269,29 @@ def _step(steps: CommentedMap, name: Any, defaults: Settings, problems: Problems
         settings=_settings(fields, node, defaults, problems) if fields else defaults,
         foreach=_foreach(node, problems) if "foreach" in fields else None,
         batch=_batch(fields, node, problems),
+        checks=tuple(_checks(node, problems)) if fields.get("checks") is not None else (),
     )
+
+
+def _checks(node: CommentedMap, problems: Problems) -> Iterator[CheckText]:
+    """The entries of a list of rules, or of a mapping of datasets to such lists."""
+    line, value = line_of(node, "checks"), node["checks"]
+    lists: Any = value if isinstance(value, CommentedMap) else {None: value}
+    for dataset, entries in lists.items():
+        if not isinstance(entries, list):
+            expected = "a list of rules such as {not_null: id}, or a mapping of datasets to such lists"
+            problems.add(line, f"checks: found {word_for(_shown(entries))}, expected {expected}")
+            continue
+        lines: Any = entries
+        for place, each in enumerate(entries):
+            at = int(lines.lc.item(place)[0]) + 1
+            if isinstance(each, CommentedMap):
+                try:
+                    yield CheckText(plain_value(each), at, None if dataset is None else str(dataset))
+                except ValueError as error:
+                    problems.add(at, f"checks: {error}")
+            else:
+                problems.add(at, f"checks: found {word_for(_shown(each))}, expected a rule such as {{not_null: id}}")
 
 
 def _foreach(node: CommentedMap, problems: Problems) -> Foreach | None:

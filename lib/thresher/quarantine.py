@@ -1,18 +1,22 @@
 """What was refused on the way into a dataset: kept with reason, rule, run and the original bytes."""
 
+from __future__ import annotations
+
 import base64
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from thresher.datasets import quarantine_of
 from thresher.frame import Frame
-from thresher.lake import Lake
+
+if TYPE_CHECKING:
+    from thresher.lake import Lake
 
 SCHEMA = pa.schema(
     [

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+from thresher.check_outcomes import trends
 from thresher.datasets import ZONES, is_companion
 from thresher.errors import ThresherError
 from thresher.lake import Dataset, Lake
@@ -61,6 +62,7 @@ def build(site: Path, lake: Lake, ledger: Ledger, *, hide: Callable[[str], str] 
         pipelines=_latest(runs),
         runs=runs[:RUNS_SHOWN],
         datasets=[each for each in datasets if not is_companion(each.name)],
+        checks=trends(ledger.checked(lake.path)),
         quarantine=[each for each in datasets if each.zone == "quarantine"],
         fault=fault,
     )

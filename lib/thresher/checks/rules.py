@@ -1,11 +1,14 @@
 """The rules of checks as they are written: `{not_null: order_id}`, `{range: {column: n, min: 1}, severity: warn}`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from thresher import sql
+from thresher.datasets import parse_name
 from thresher.errors import UsageError
 from thresher.pipeline_file import did_you_mean, word_for
+from thresher.running.step_settings import duration
 from thresher.sql.params import literal
 from thresher.types import quoted
 
@@ -16,7 +19,7 @@ SEVERITIES = ("fail", "quarantine", "warn")
 class Rule:
     """One rule. A row breaks it where `failing` (Spark SQL over the row) is true; other kinds have no such condition.
 
-    `columns` are those of the dataset that it looks at; `given` is what else was said.
+    `columns` are those of the dataset that it looks at, `reads` the other datasets; `given` is what else was said.
     """
 
     kind: str
@@ -25,6 +28,12 @@ class Rule:
     severity: str = "fail"
     failing: str = ""
     given: Mapping[str, Any] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+
+    @property
+    def is_of_rows(self) -> bool:
+        """Whether it tells of each row by itself if it breaks the rule."""
+        return bool(self.failing) or self.kind == "relationships"
 
 
 def read_rule(said: Mapping[str, Any]) -> list[Rule]:
@@ -45,9 +54,9 @@ def read_rule(said: Mapping[str, Any]) -> list[Rule]:
     if severity not in SEVERITIES:
         raise UsageError(f"severity: found {severity!r}, expected {', '.join(SEVERITIES)}")
     rules = _READERS[kind](said[kind])
-    if severity == "quarantine" and any(not rule.failing for rule in rules):
+    if severity == "quarantine" and not all(rule.is_of_rows for rule in rules):
         raise UsageError(f"severity: {kind} tells of no single rows for the quarantine; expected fail or warn")
-    return [Rule(rule.kind, rule.text, rule.columns, severity, rule.failing, rule.given) for rule in rules]
+    return [replace(rule, severity=severity) for rule in rules]
 
 
 def _names(said: Any, kind: str) -> list[str]:
@@ -111,29 +120,52 @@ def _pattern(said: Any) -> list[Rule]:
 def _expression(said: Any) -> list[Rule]:
     if not isinstance(said, str) or not said.strip():
         raise UsageError(f"expression: found {word_for(said)}, expected a condition in Spark SQL")
-    return [Rule("expression", f"expression {said.strip()}", (), failing=f"not coalesce({said}, false)")]
+    # In a query of its own, where a comment ends with its line.
+    reads = tuple(sql.parse(f"select {said}\n").tables)
+    text = f"expression {' '.join(said.split())}"
+    return [Rule("expression", text, (), failing=f"not coalesce(({said}\n), false)", reads=reads)]
+
+
+def _query(said: Any) -> list[Rule]:
+    if not isinstance(said, str) or not said.strip():
+        raise UsageError(f"query: found {word_for(said)}, expected Spark SQL that selects the rows that are wrong")
+    reads = tuple(name for name in sql.parse(said).tables if name != "rows")
+    return [Rule("query", f"query {' '.join(said.split())}", (), given={"query": said}, reads=reads)]
 
 
 def _relationships(said: Any) -> list[Rule]:
     given = _fields(said, "relationships", ("column", "to"), ("field",))
     column = given["column"]
     target = f"{given['to']}.{given.get('field', column)}"
-    return [Rule("relationships", f"relationships {column} to {target}", (column,), given=given)]
+    reads = (".".join(parse_name(given["to"])),)
+    return [Rule("relationships", f"relationships {column} to {target}", (column,), given=given, reads=reads)]
 
 
 def _row_count(said: Any) -> list[Rule]:
-    given = _fields(said, "row_count", (), ("min", "max"))
+    given = _fields(said, "row_count", (), ("min", "max", "max_change"))
     if not given:
-        raise UsageError("row_count: found no bound, expected min, max or both")
-    bounds = " ".join(f"{end} {given[end]}" for end in ("min", "max") if end in given)
+        raise UsageError("row_count: found no bound, expected min, max or max_change")
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            example = "a part of the rows that were there, such as 0.2" if name == "max_change" else "a number of rows"
+            raise UsageError(f"row_count: {name}: found {word_for(value)}, expected {example}")
+    bounds = " ".join(f"{end} {given[end]}" for end in ("min", "max", "max_change") if end in given)
     return [Rule("row_count", f"row_count {bounds}", (), given=given)]
+
+
+def _freshness(said: Any) -> list[Rule]:
+    given = _fields(said, "freshness", ("column", "max_age"))
+    seconds = duration(str(given["max_age"]))
+    text = f"freshness {given['column']} max_age {given['max_age']}"
+    return [Rule("freshness", text, (given["column"],), given={**given, "seconds": seconds})]
 
 
 def _sum_equals(said: Any) -> list[Rule]:
     given = _fields(said, "sum_equals", ("column", "to"), ("field", "tolerance"))
     column = given["column"]
     target = f"{given['to']}.{given.get('field', column)}"
-    return [Rule("sum_equals", f"sum_equals {column} to {target}", (column,), given=given)]
+    reads = (".".join(parse_name(given["to"])),)
+    return [Rule("sum_equals", f"sum_equals {column} to {target}", (column,), given=given, reads=reads)]
 
 
 _READERS: dict[str, Callable[[Any], list[Rule]]] = {
@@ -144,6 +176,8 @@ _READERS: dict[str, Callable[[Any], list[Rule]]] = {
     "pattern": _pattern,
     "expression": _expression,
     "relationships": _relationships,
+    "query": _query,
     "row_count": _row_count,
+    "freshness": _freshness,
     "sum_equals": _sum_equals,
 }

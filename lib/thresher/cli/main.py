@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
+from thresher.cli.checks import checks
 from thresher.cli.copy import copy
 from thresher.cli.export import export
 from thresher.cli.files import drift, files
@@ -257,6 +258,7 @@ def parity(pipeline: str, params: Sequence[tuple[str, str]], engine: str) -> Non
 
 
 main.add_command(runs)
+main.add_command(checks)
 main.add_command(secrets)
 main.add_command(copy)
 main.add_command(validate)

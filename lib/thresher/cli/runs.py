@@ -115,6 +115,9 @@ def show(run_id: str, lake: str | None, as_json: bool) -> None:
         click.echo(f"  {name}: {value}")
     _print_steps(run.steps)
     for step in run.steps:
+        for checked in step.checks:
+            click.echo(f"\n{checked}")
+    for step in run.steps:
         if step.error:
             click.echo(f"\n{step.name} {step.status}: {step.error}")
     for notice in notices:

@@ -16,7 +16,7 @@ from thresher.project import resolve
 
 _DATASET, _LANDING, _PARAMETER, _FILE = "dataset ", "landing ", "parameter ", "file "
 _DATABASE = "database "
-_NOTEBOOK, _ENGINE, _PYTHON = "the code of ", "the engine", "Python"
+_NOTEBOOK, _ENGINE, _PYTHON, _CHECKS = "the code of ", "the engine", "Python", "checks"
 
 Fingerprint = Mapping[str, str]
 
@@ -39,6 +39,8 @@ def of_step(step: Step, pipeline: Pipeline, lake: Path, engine: str, code: Code)
     environment = environments.current()
     for name, value in (environment.variables if environment else {}).items():
         parts[f"variable {name}"] = inputs.content(value)
+    if step.checks:
+        parts[_CHECKS] = inputs.content(json.dumps(step.checks, sort_keys=True, default=str))
     for source in step.landing:
         parts[f"{_LANDING}{source}"] = inputs.landed(source, pipeline.project)
     return parts | {f"{_DATASET}{name}": datasets.state(lake, name) for name in step.reads}
@@ -100,6 +102,8 @@ def _described(part: str, before: str | None, now: str | None) -> str:
         return f"{shown} changed ({counts[1]}{'' if counts[0] == counts[1] else f', before {counts[0]}'})"
     if part in (_ENGINE, _PYTHON):
         return f"{part} is {now}, was {before}"
+    if part == _CHECKS:
+        return "its checks changed"
     if before is None or now is None:
         return f"{shown} is {'new' if before is None else 'no longer used'}"
     return f"{shown} changed"

@@ -174,6 +174,7 @@ def _nothing_new(lake: Lake, target: str, arrived: arrivals.Arrivals, recovered:
     more = _files_counted(arrived, 0, 0) | ({"files of a killed load": recovered} if recovered else {})
     if not lake.exists(target):
         raise DataError(f"{target}: none of the files in landing is to be loaded, and there is no dataset yet")
+    lake.check(target)
     refused = lake.frame(quarantine.SCHEMA.empty_table())
     return Loaded(lake.read(target), refused, Counts(target, rows_in=0, rows_out=0, more=more))
 

@@ -12,7 +12,7 @@ from thresher.errors import StepFailed
 
 _COPIED = ("notebooks", "pipelines")
 _LEFT_OUT = ("lake", "site", "build")
-_OF_RUNS = ("THRESHER_ENGINE", "THRESHER_ENV", "THRESHER_LAKE", "THRESHER_LEDGER", "THRESHER_RUN_ID", "THRESHER_STEP")
+_OF_RUNS = tuple(f"THRESHER_{name}" for name in ("CHECKS", "ENGINE", "ENV", "LAKE", "LEDGER", "RUN_ID", "STEP"))
 
 
 def plain_environment() -> dict[str, str]:

@@ -93,7 +93,8 @@ class Decisions:
             return "has not succeeded yet"
         if step.is_report and not (last.report and (self.site / last.report).is_file()):
             return "its page is not there"
-        return fingerprint.change(last.fingerprint, self.fingerprint(step)) or self._damage(last)
+        change = fingerprint.change(last.fingerprint, self.fingerprint(step)) or self._damage(last)
+        return change or ("it checks for freshness" if _checks_freshness(step) else "")
 
     def _damage(self, last: StepRun) -> str:
         """What was done since to the datasets that a step wrote."""
@@ -106,6 +107,10 @@ class Decisions:
     def _expected_s(self, step: Step) -> float | None:
         seconds = self._durations.get(step.name, [])[:_LATEST]
         return median(seconds) if seconds else None
+
+
+def _checks_freshness(step: Step) -> bool:
+    return any("freshness" in rule for rules in step.checks.values() for rule in rules)
 
 
 def _inputs(parts: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The steps of one run, in order and side by side: each skipped, blocked, or run in a kernel of its own."""
 
+import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -7,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from thresher.check_outcomes import VARIABLE as CHECKS_VARIABLE
 from thresher.disk_space import full, is_full
 from thresher.ledger import Ledger, StepRun
 from thresher.many_tables import base_of
@@ -175,6 +177,7 @@ class Execution:
             reason = self.pipeline.secrets.hide(f"the notebook could not be executed: {told}")
             outcome = Outcome(Executed(failure=Failure(reason, kind=type(fault).__name__)), 1, 0)
         facts: dict[str, Any] = {"attempts": outcome.attempts, "peak_bytes": outcome.peak_bytes or None}
+        facts |= {"checks": [each.as_dict() for each in outcome.executed.checks] or None}
         failure = outcome.executed.failure
         if self._is_cancelled:
             self.ledger.finish_step(self.run_id, step.name, "cancelled", error="the run was cancelled", **facts)
@@ -190,6 +193,7 @@ class Execution:
 
     def _attempt(self, step: Step, executed: str, batch: Batch | None) -> Outcome:
         env = {"THRESHER_ENGINE": step.engine or self.decisions.engine, "THRESHER_RUN_ID": self.run_id}
+        env |= {CHECKS_VARIABLE: json.dumps(step.checks)} if step.checks else {}
         attempts = Attempts(
             step,
             self.pipeline,

@@ -4,6 +4,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
+from thresher import check_outcomes
+from thresher.check_outcomes import Checked, after_checks, folded
 from thresher.counts import MIME, Counts
 from thresher.errors import DataError
 from thresher.kernels.kernel import Kernel
@@ -152,6 +155,9 @@ def execute(
     """
     record = _Record(executed, on_cell, watch, secrets, whole)
     outcome = _executed(notebook, record, parameters, kernel, source, opening)
+    if record.nb is not None:
+        checks = folded(map(Checked.from_dict, _shown(record.nb, check_outcomes.MIME)))
+        outcome = replace(outcome, counts=after_checks(outcome.counts, checks), checks=tuple(checks))
     return guarded(outcome, secrets, record.leaks) if secrets else outcome
 
 
@@ -190,11 +196,15 @@ def _outcome(notebook: NotebookNode) -> Executed:
             reason = "SystemExit: the cell ended the notebook; the cells after it did not run"
             return Executed(failure=Failure(reason, cell.execution_count, cell.source))
     try:
-        outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
-        shown = [output.data[MIME] for output in outputs if MIME in output.get("data", {})]
-        return Executed(counts=tuple(Counts(**each) for each in shown))
+        return Executed(counts=tuple(Counts(**each) for each in _shown(notebook, MIME)))
     except (TypeError, DataError) as error:
         return Executed(failure=Failure(f"counts that cannot be read ({MIME}): {error}"))
+
+
+def _shown(notebook: NotebookNode, kind: str) -> list[Any]:
+    """What the cells have shown of a kind."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
+    return [output.data[kind] for output in outputs if kind in output.get("data", {})]
 
 
 def _death(record: _Record, kernel: Kernel, error: Exception) -> Failure:

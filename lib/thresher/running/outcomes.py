@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from thresher.check_outcomes import Checked
 from thresher.counts import Counts
 from thresher.secrets.leaks import Leak, Secrets
 
@@ -23,9 +24,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Executed:
-    """What came of a notebook: its counts, or the failure."""
+    """What came of a notebook: its counts, or the failure; and what its checks found."""
 
     counts: tuple[Counts, ...] = ()
+    checks: tuple[Checked, ...] = ()
     failure: Failure | None = None
 
 
@@ -40,5 +42,5 @@ def guarded(outcome: Executed, secrets: Secrets, leaks: Sequence[Leak]) -> Execu
             traceback=secrets.hide(failure.traceback),
         )
         reason = "; ".join([failure.reason, *map(str, leaks)])
-        return Executed(failure=replace(failure, reason=reason))
+        return Executed(failure=replace(failure, reason=reason), checks=() if leaks else outcome.checks)
     return Executed(failure=Failure("; ".join(map(str, leaks)), kind="SecretShown")) if leaks else outcome
