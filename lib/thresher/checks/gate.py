@@ -123,9 +123,6 @@ def _as_text(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _show(checked: Checked) -> None:
     """Into the notebook's output, from where the runner takes it into the ledger."""
-    if "IPython" in sys.modules:
-        from IPython.core.getipython import get_ipython
-        from IPython.display import display
-
-        if get_ipython():
-            display(checked)  # type: ignore[no-untyped-call]
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell:
+        shell.display_pub.publish(data=checked._repr_mimebundle_())

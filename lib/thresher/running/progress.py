@@ -98,6 +98,9 @@ class Progress:
             self._follower.finished(step)
         if not self._live:
             self._line(f"{step.name}: {step.status}{_summary(step)}")
+        for checked in step.checks:
+            for outcome in (*checked.broken("quarantine"), *checked.broken("warn")):
+                self._line(f"{step.name}: {outcome.severity}: {checked.dataset}: {outcome.rule}: {outcome.found}")
         if failure:
             self._console.print(self._explained(step, failure), soft_wrap=True)
 
