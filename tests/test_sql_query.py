@@ -275,3 +275,14 @@ def test_schemas_that_read_alike_are_not_the_same() -> None:
 )
 def test_what_may_raise_is_looked_at_only_where_spark_does(text: str, expected: object) -> None:
     assert value(text) == expected
+
+
+@pytest.mark.parametrize("join", ["cross join (select 9 as n) b", "cross join b", "inner join b on true"])
+def test_a_cross_join_beside_another_is_no_comma(lake, join):
+    rows = lake.frame([{"n": 9}])
+    query = f"select a.n, b.n as m, c.n as o from a {join} left join c on a.n = c.n"
+    assert lake.sql(query, a=rows, b=rows, c=rows).to_arrow().to_pylist() == [{"n": 9, "m": 9, "o": 9}]
+    with pytest.raises(NotPortable, match="a comma beside JOIN"):
+        lake.sql(
+            "select 1 as x from a, -- join\n (select 9 as n) b left join c on b.n = c.n", a=rows, b=rows, c=rows
+        ).count()

@@ -3,6 +3,6 @@
 from thresher.star.dates import dates
 from thresher.star.dimension import Dimension, dimension
 from thresher.star.fact import Fact, fact
-from thresher.star.members import UNKNOWN, surrogate_name
+from thresher.star.members import NOT_APPLICABLE, UNKNOWN, surrogate_name
 
-__all__ = ["UNKNOWN", "Dimension", "Fact", "dates", "dimension", "fact", "surrogate_name"]
+__all__ = ["NOT_APPLICABLE", "UNKNOWN", "Dimension", "Fact", "dates", "dimension", "fact", "surrogate_name"]

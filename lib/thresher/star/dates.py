@@ -11,7 +11,7 @@ from thresher.counts import Counts
 from thresher.errors import UsageError
 from thresher.lake import Lake
 from thresher.star.dimension import Dimension
-from thresher.star.members import UNKNOWN, surrogate_name
+from thresher.star.members import NOT_APPLICABLE, UNKNOWN, surrogate_name
 
 _COLUMNS = pa.schema(
     [
@@ -37,8 +37,11 @@ _COLUMNS = pa.schema(
 )
 
 
-def dates(lake: Lake, target: str, first: date, last: date, *, fiscal_year_starts: int = 1) -> Dimension:
-    """Bring a date dimension up to date: one row per day from `first` to `last`, and the unknown member (-1).
+def dates(
+    lake: Lake, target: str, first: date, last: date, *, fiscal_year_starts: int = 1, not_applicable: bool = False
+) -> Dimension:
+    """Bring a date dimension up to date: one row per day from `first` to `last`, and the unknown member (-1); with
+    `not_applicable`, one for facts that have no such day (-2), too.
 
     The surrogate key is the day's digits (20240131). `day_of_week` counts from Monday, 1, as ISO 8601 does, whose weeks
     `iso_year` and `iso_week` are: 2024-12-30 lies in 2025-W01. `fiscal_year_starts` is the month in which fiscal
@@ -58,8 +61,8 @@ def dates(lake: Lake, target: str, first: date, last: date, *, fiscal_year_start
     surrogate = surrogate_name(target)
     schema = pa.schema([(surrogate, pa.int64()), *_COLUMNS])
     days = [{surrogate: int(f"{row['date']:%Y%m%d}"), **row} for row in _days(first, last, fiscal_year_starts)]
-    unknown = dict.fromkeys(schema.names) | {surrogate: UNKNOWN}
-    merged = lake.merge(target, pa.Table.from_pylist([*days, unknown], schema), [surrogate])
+    special = [{surrogate: key} for key in ((UNKNOWN, NOT_APPLICABLE) if not_applicable else (UNKNOWN,))]
+    merged = lake.merge(target, pa.Table.from_pylist([*days, *special], schema), [surrogate])
     more = {"inserted": merged.inserted, "updated": merged.updated}
     return Dimension(lake.read(target), Counts(target, rows_in=len(days), rows_out=len(days), more=more))
 

@@ -15,6 +15,12 @@ from thresher.types import ddl, quoted
 UNKNOWN = -1
 """The surrogate key of the member to which a fact belongs whose natural key is not in the dimension."""
 
+NOT_APPLICABLE = -2
+"""The surrogate key of the member to which a fact belongs that has none, and may have none."""
+
+IS_INFERRED = "is_inferred"
+"""The column that is true of members of which only facts have told so far."""
+
 
 @dataclass(frozen=True)
 class Delivered:
@@ -58,7 +64,25 @@ def delivered(lake: Lake, rows: Frame, target: str, key: Sequence[str], order_by
     return Delivered(members, rows.count(), refused.count())
 
 
-def unknown_member(surrogate: str, schema: pa.Schema) -> str:
-    """A query for the unknown member: its surrogate key, and nulls in the columns of a schema."""
+def special_members(surrogate: str, schema: pa.Schema, not_applicable: bool) -> str:
+    """A query for the unknown member, and the one for facts that have none: surrogate keys, and nulls in the columns
+    of a schema."""
     nulls = [f"cast(null as {ddl(field.type)}) as {quoted(field.name)}" for field in schema]
-    return f"select {', '.join([f'cast({UNKNOWN} as bigint) as {surrogate}', *nulls])}"
+    keys = (UNKNOWN, NOT_APPLICABLE) if not_applicable else (UNKNOWN,)
+    return " union all ".join(f"select {', '.join([f'cast({key} as bigint) as {surrogate}', *nulls])}" for key in keys)
+
+
+def early(lake: Lake, inferred: Frame, key: Sequence[str], members: Frame, known: Frame | None, target: str) -> Frame:
+    """The natural keys that facts use and nobody has delivered, each once; those with a null are none.
+
+    In: `inferred`, any number of rows per natural key. Out: one row per key that is neither in `members` nor `known`.
+    """
+    require_columns(inferred, key, f"{target}: inferred")
+    columns = ", ".join(f"i.{quoted(name)}" for name in key)
+    without = " ".join(
+        f"left anti join {other} on {' and '.join(f'i.{quoted(name)} = {other}.{quoted(name)}' for name in key)}"
+        for other in ("members", *(["known"] if known is not None else []))
+    )
+    there = " and ".join(f"i.{quoted(name)} is not null" for name in key)
+    frames = {"inferred": inferred, "members": members} | ({"known": known} if known is not None else {})
+    return lake.sql(f"select distinct {columns} from inferred i {without} where {there}", None, **frames)

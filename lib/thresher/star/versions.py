@@ -18,7 +18,7 @@ from thresher.errors import SchemaMismatch, UsageError
 from thresher.frame import Frame
 from thresher.lake import Lake
 from thresher.sql.params import literal
-from thresher.star.members import UNKNOWN, Delivered, delivered, surrogate_name, unknown_member
+from thresher.star.members import IS_INFERRED, Delivered, delivered, early, special_members, surrogate_name
 from thresher.types import TIMESTAMP, ddl, quoted
 
 FROM_THE_BEGINNING = "timestamp '1900-01-01 00:00:00'"
@@ -34,6 +34,8 @@ class History:
     deleted: str = ""
     absent: str = "keep"
     now: datetime | None = None
+    not_applicable: bool = False
+    inferred: Frame | None = None
 
 
 def load(
@@ -44,7 +46,8 @@ def load(
     by = [*key, history.valid_from] if history.valid_from else list(key)
     found = delivered(lake, rows, target, by, order_by)
     known = lake.read(changes_of(target)) if lake.exists(changes_of(target)) else None
-    events = lake.engine.stage(_events(lake, found.members, target, key, order_by, known, history))
+    events = _events(lake, found.members, target, key, order_by, known, history)
+    events = lake.engine.stage(_with_early(lake, events, found.members, target, key, known, history))
     surrogate = surrogate_name(target)
     lake.merge(
         changes_of(target),
@@ -53,7 +56,7 @@ def load(
         schema="evolve",
     )
     before = lake.read(target) if lake.exists(target) else None
-    versions = lake.engine.stage(_versions(lake, target, surrogate, key, order_by))
+    versions = lake.engine.stage(_versions(lake, target, surrogate, key, order_by, history.not_applicable))
     lake.write(target, versions, schema="replace")
     return lake.read(target), _counts(lake, target, surrogate, found, versions, before)
 
@@ -69,7 +72,8 @@ def _check(rows: Frame, target: str, key: Sequence[str], history: History) -> No
         )
     if {history.valid_from, history.deleted} & set(key):
         raise UsageError(f"{target}: valid_from and deleted cannot be columns of the natural key {list(key)}")
-    taken = [name for name in (*_ADDED, _IS_DELETED) if name in rows.columns and name != history.valid_from]
+    added = (*_ADDED, _IS_DELETED, IS_INFERRED)
+    taken = [name for name in added if name in rows.columns and name != history.valid_from]
     if taken:
         raise UsageError(f"{target}: the columns {taken} tell of versions here; call them otherwise in the query")
     if history.valid_from:
@@ -110,13 +114,15 @@ def _events(
     if known.schema.field("valid_from").type != TIMESTAMP:
         raise UsageError(f"{target}: its versions have dates of the rows so far; expected valid_from, found none")
     last = lake.engine.stage(_last(lake, known, key))
+    is_inferred = f"coalesce({_of(IS_INFERRED, last)}, false)"
+    is_new = f"k.{_IS_DELETED} is null or {is_inferred}"
     on = " and ".join(f"m.{quoted(name)} = k.{quoted(name)}" for name in key)
     differs = [f"not (m.{quoted(name)} <=> {_of(name, last)})" for name in attributes if name not in order_by]
     changed = " or ".join([f"k.{_IS_DELETED}", *differs])
     events = lake.sql(
-        f"select {columns}, case when k.{_IS_DELETED} is null then {FROM_THE_BEGINNING} else {now} end as valid_from, "
+        f"select {columns}, case when {is_new} then {FROM_THE_BEGINNING} else {now} end as valid_from, "
         f"{is_deleted} as {_IS_DELETED} from m left join k on {on} where case when {is_deleted} "
-        f"then not coalesce(k.{_IS_DELETED}, true) else k.{_IS_DELETED} is null or {changed} end",
+        f"then not coalesce(k.{_IS_DELETED}, true) else {is_new} or {changed} end",
         m=members,
         k=last,
     )
@@ -127,10 +133,37 @@ def _events(
     )
     return lake.sql(
         f"select * from events union all select {there}, {now} as valid_from, true as {_IS_DELETED} "
-        f"from k left anti join m on {on} where not k.{_IS_DELETED}",
+        f"from k left anti join m on {on} where not k.{_IS_DELETED} and not {is_inferred}",
         events=events,
         k=last,
         m=members,
+    )
+
+
+def _with_early(
+    lake: Lake,
+    events: Frame,
+    members: Frame,
+    target: str,
+    key: Sequence[str],
+    known: Frame | None,
+    history: History,
+) -> Frame:
+    """The events, and one from the beginning for each member of which only facts tell."""
+    if history.inferred is None:
+        if known is None or IS_INFERRED not in known.columns:
+            return events
+        return lake.sql(f"select *, false as {IS_INFERRED} from e", e=events)
+    made = {name: quoted(name) for name in key}
+    made |= {"valid_from": f"cast({FROM_THE_BEGINNING} as {ddl(events.schema.field('valid_from').type)})"}
+    made |= {_IS_DELETED: "false"}
+    columns = ", ".join(
+        f"{made.get(field.name, f'cast(null as {ddl(field.type)})')} as {quoted(field.name)}" for field in events.schema
+    )
+    return lake.sql(
+        f"select *, false as {IS_INFERRED} from e union all select {columns}, true as {IS_INFERRED} from early",
+        e=events,
+        early=early(lake, history.inferred, key, members, known, target),
     )
 
 
@@ -174,22 +207,56 @@ def _numbered(
         events = lake.engine.stage(
             lake.sql(f"select m.* from m left anti join k on {on} and {theirs} > {ours}", m=events, k=known)
         )
+    new = lake.engine.stage(lake.sql(f"select m.* from m left anti join k on {on}", m=events, k=known))
     return lake.sql(
         f"select k.{surrogate}, {columns} from m join k on {on} "
-        f"union all select t.top + cast(row_number() over (order by {order}) as bigint) as {surrogate}, {columns} "
-        f"from (select m.* from m left anti join k on {on}) m "
+        f"union all select coalesce(i.{surrogate}, t.top + cast(row_number() over (order by {order}) as bigint)) "
+        f"as {surrogate}, {columns} from new m "
+        f"left join i on {' and '.join(f'm.{quoted(each)} = i.{quoted(each)}' for each in moment)} "
         f"cross join (select coalesce(max({surrogate}), cast(0 as bigint)) as top from k) t",
         m=events,
         k=known,
+        new=new,
+        i=_completed(lake, new, known, surrogate, key),
     )
 
 
-def _versions(lake: Lake, target: str, surrogate: str, key: Sequence[str], order_by: Sequence[str]) -> Frame:
-    """Per member its versions: from each change of a value to the next; and the unknown member.
+def _completed(lake: Lake, new: Frame, known: Frame, surrogate: str, key: Sequence[str]) -> Frame:
+    """Per member that was inferred and is now delivered: its first moment, and the surrogate key that it has."""
+    keys = ", ".join(f"n.{quoted(name)}" for name in key)
+    on = " and ".join(f"n.{quoted(name)} = k.{quoted(name)}" for name in key)
+    found = _delivered_only(lake, known, key) if IS_INFERRED in known.columns else known.head(0)
+    inferred = IS_INFERRED if IS_INFERRED in known.columns else "false"
+    return lake.sql(
+        f"select {keys}, min(n.valid_from) as valid_from, min(k.{surrogate}) as {surrogate} "
+        f"from new n join (select * from found where {inferred}) k on {on} group by {keys}",
+        new=new,
+        found=found,
+    )
+
+
+def _delivered_only(lake: Lake, changes: Frame, key: Sequence[str]) -> Frame:
+    """The events without those that were inferred of members that have been delivered since."""
+    over = f"over (partition by {', '.join(map(quoted, key))})"
+    columns = ", ".join(map(quoted, changes.columns))
+    is_told = f"max(case when coalesce({IS_INFERRED}, false) then 0 else 1 end) {over}"
+    return lake.sql(
+        f"select {columns} from (select *, {is_told} as _told from changes) "
+        f"where _told = 0 or not coalesce({IS_INFERRED}, false)",
+        changes=changes,
+    )
+
+
+def _versions(
+    lake: Lake, target: str, surrogate: str, key: Sequence[str], order_by: Sequence[str], not_applicable: bool
+) -> Frame:
+    """Per member its versions: from each change of a value to the next; and the members that nobody delivers.
 
     What tells only which row is later (`order_by`) is no change.
     """
     changes = lake.read(changes_of(target))
+    if IS_INFERRED in changes.columns:
+        changes = _delivered_only(lake, changes, key)
     attributes = [name for name in changes.columns if name not in (surrogate, *key, "valid_from", _IS_DELETED)]
     over = f"over (partition by {', '.join(map(quoted, key))} order by valid_from)"
     compared = [quoted(name) for name in attributes if name not in order_by]
@@ -207,7 +274,7 @@ def _versions(lake: Lake, target: str, surrogate: str, key: Sequence[str], order
     )
     return lake.sql(
         f"select {columns}, valid_from, valid_to, valid_to is null as is_current from cut where not {_IS_DELETED} "
-        f"union all select *, true as is_current from ({unknown_member(surrogate, schema)})",
+        f"union all select *, true as is_current from ({special_members(surrogate, schema, not_applicable)})",
         cut=cut,
     )
 
@@ -215,7 +282,7 @@ def _versions(lake: Lake, target: str, surrogate: str, key: Sequence[str], order
 def _counts(lake: Lake, target: str, surrogate: str, found: Delivered, versions: Frame, before: Frame | None) -> Counts:
     """The account of a load: rows delivered, and what became of versions."""
     distinct = found.members.count()
-    real = lake.sql(f"select * from v where {surrogate} <> {UNKNOWN}", v=versions)
+    real = lake.sql(f"select * from v where {surrogate} > 0", v=versions)
     if before is None:
         more = {"inserted": real.count(), "closed": 0, "removed": 0}
     else:
@@ -223,7 +290,7 @@ def _counts(lake: Lake, target: str, surrogate: str, found: Delivered, versions:
         queries = {
             "inserted": f"select 1 as one from v left anti join b on {same}",
             "closed": f"select 1 as one from v join b on {same} where b.is_current and not v.is_current",
-            "removed": f"select 1 as one from b left anti join v on {same} where b.{surrogate} <> {UNKNOWN}",
+            "removed": f"select 1 as one from b left anti join v on {same} where b.{surrogate} > 0",
         }
         more = {what: lake.sql(query, v=real, b=before).count() for what, query in queries.items()}
     return Counts(

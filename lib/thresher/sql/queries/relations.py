@@ -6,6 +6,7 @@ full and DuckDB has no name to resolve in a way of its own.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from thresher.sql.dialect import Source
 from thresher.sql.expressions import Column, Expressions, Scope, Typed
 from thresher.sql.queries.generators import generator
 from thresher.types import canonical_schema
+
+_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -324,9 +327,11 @@ class Relations(ABC):
             self.e.refuse(node, "a comma beside JOIN in FROM", "write CROSS JOIN")
 
     def _follows_comma(self, join: exp.Join) -> bool:
-        starts = [part.meta["start"] for part in join.walk() if "start" in part.meta]
-        before = self.source.text[: min(starts)].rstrip(" (\n\t").lower() if starts else ""
-        return not before.removesuffix("lateral").rstrip().endswith("join")
+        start = min((part.meta["start"] for part in join.walk() if "start" in part.meta), default=0)
+        ends = (part.meta["end"] for part in join.parent.walk() if "end" in part.meta) if join.parent else ()
+        between = self.source.text[max((end for end in ends if end < start), default=-1) + 1 : start]
+        # A query in brackets begins with words of its own.
+        return "join" not in _COMMENT.sub(" ", between).partition("(")[0].lower()
 
     def _join_keys(
         self, node: exp.Join, left: Relation, right: Relation, keys: Sequence[str], side: str
