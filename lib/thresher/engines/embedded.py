@@ -21,7 +21,7 @@ from deltalake import CommitProperties, DeltaTable, WriterProperties, write_delt
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
 
 from thresher import disk_space, sql
-from thresher.engines import BatchFunction, rewriting
+from thresher.engines import BatchFunction, copying, rewriting
 from thresher.engines.row_hashes import hash_of_rows
 from thresher.errors import DataError, LakeError, SchemaMismatch, SqlError, WriteConflict
 from thresher.frame import Frame
@@ -41,6 +41,8 @@ _numbers = itertools.count()
 
 class EmbeddedFrame(Frame):
     """A DuckDB query and the named inputs it reads; every use runs on a cursor of its own."""
+
+    is_staged = False  # whether its rows are computed, and kept in a table
 
     def __init__(
         self,
@@ -123,7 +125,11 @@ class DatasetFrame(EmbeddedFrame):
 
     def __init__(self, engine: "EmbeddedEngine", table: Path, dataset: ds.Dataset):
         name = engine.fresh_name()
-        super().__init__(engine, f'select * from "{name}"', {name: dataset})
+        # A condition on a plain column is Arrow's to answer, for whom NaN is not greater than any number.
+        floats = [_escaped(field.name) for field in dataset.schema if pa.types.is_floating(field.type)]
+        own = ", ".join(f"case when {each} is null then null else {each} end as {each}" for each in floats)
+        replaced = f" replace ({own})" if own else ""
+        super().__init__(engine, f'select *{replaced} from "{name}"', {name: dataset})
         self.folder = table
         self.dataset = dataset
 
@@ -260,9 +266,20 @@ class EmbeddedEngine:
             return cursor.execute(hash_of_rows("incoming", frame.schema)).fetchone()
 
     def stage(self, frame: Frame) -> EmbeddedFrame:
-        return self._staged(frame.batches())
+        if isinstance(frame, EmbeddedFrame) and frame.engine is self and frame.is_staged:
+            return frame
+        if type(frame) is not EmbeddedFrame or frame.engine is not self:
+            return self._staged(frame.batches())
+        name = f"staged_{self.fresh_name()}"
+        cursor = self.connection.cursor()
+        with _readable(frame.text):
+            frame._bind(cursor, set())
+            cursor.execute(f'create table "{name}" as {frame.query}')
+        return self._kept(name, frame.schema)
 
     def spool(self, frame: Frame) -> EmbeddedFrame:
+        if isinstance(frame, EmbeddedFrame) and frame.engine is self and frame.is_staged:
+            return frame
         folder = self._spilled / self.fresh_name()
         folder.mkdir()
         try:
@@ -284,10 +301,16 @@ class EmbeddedEngine:
         with _unwrapped(reader) as incoming, _readable("computing rows"):
             cursor.register("incoming", incoming)
             cursor.execute(f'create table "{name}" as select * from incoming')
-        frame = EmbeddedFrame(self, f'select * from "{name}"', {}, schema=reader.schema)
+        return self._kept(name, reader.schema)
+
+    def _kept(self, name: str, schema: pa.Schema) -> EmbeddedFrame:
+        """The rows of a table that is dropped with the last frame that reads it."""
+        frame = EmbeddedFrame(self, f'select * from "{name}"', {}, schema=schema)
         weakref.finalize(frame, _drop, self.connection, name)
         # Frames derived from this one must keep it, and with it the table, alive.
-        return EmbeddedFrame(self, f'select * from "{name}_v"', {f"{name}_v": frame}, schema=reader.schema)
+        kept = EmbeddedFrame(self, f'select * from "{name}_v"', {f"{name}_v": frame}, schema=schema)
+        kept.is_staged = True
+        return kept
 
     def map_batches(
         self, frame: Frame, function: BatchFunction, schema: pa.Schema, *, rows_per_call: int | None = None
@@ -295,7 +318,7 @@ class EmbeddedEngine:
         return MappedFrame(self, self._taken_over(frame), function, schema, rows_per_call or ROWS_PER_BATCH)
 
     def read(self, table: Path, version: int | None = None) -> EmbeddedFrame:
-        return DatasetFrame(self, table, DeltaTable(table, version=version).to_pyarrow_dataset())
+        return DatasetFrame(self, table, rewriting.files(DeltaTable(table, version=version), table, {}).rows)
 
     def versions(self, table: Path, one: int, other: int) -> tuple[EmbeddedFrame, EmbeddedFrame]:
         tables = [DeltaTable(table, version=version) for version in (one, other)]
@@ -317,6 +340,10 @@ class EmbeddedEngine:
         schema_mode: str | None,
         note: Mapping[str, str],
     ) -> None:
+        there = DeltaTable(table) if DeltaTable.is_deltatable(str(table)) else None
+        if not partition_by and not replace_where and copying.is_possible(frame.schema, there):
+            self._copy(table, there, frame, mode, note)
+            return
         predicate = " AND ".join(_equals(column, value) for column, value in (replace_where or {}).items())
         with _unwrapped(frame.batches()) as batches, _writable(table):
             write_deltalake(
@@ -329,6 +356,18 @@ class EmbeddedEngine:
                 writer_properties=_writer(frame.schema),
                 commit_properties=_commit(note),
             )
+
+    def _copy(self, table: Path, there: DeltaTable | None, frame: Frame, mode: str, note: Mapping[str, str]) -> None:
+        cursor = self.connection.cursor()
+        target = (frame.schema, table, there, mode, _metadata(note))
+        if type(frame) is EmbeddedFrame and frame.engine is self:
+            with _readable(frame.text, table), _writable(table):
+                frame._bind(cursor, set())
+                copying.write(cursor, frame.query, *target)
+            return
+        with _unwrapped(frame.batches()) as incoming, _readable("writing rows", table), _writable(table):
+            cursor.register("incoming", incoming)
+            copying.write(cursor, "select * from incoming", *target)
 
     def upsert(
         self,
@@ -539,8 +578,9 @@ def _writable(table: Path) -> Iterator[None]:
 class _readable:
     """DuckDB's errors in terms of the user's query: SqlError for what does not bind, DataError for what fails."""
 
-    def __init__(self, query: str):
+    def __init__(self, query: str, table: Path | None = None):
         self.query = query
+        self.table = table  # that the rows are written to
 
     def __enter__(self) -> None:
         return None
@@ -548,6 +588,13 @@ class _readable:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, duckdb.CatalogException | duckdb.BinderException | duckdb.ParserException):
             raise SqlError(f"{_first_line(error)}\nin: {self.query[:500]}") from None
+        if (
+            isinstance(error, duckdb.Error)
+            and disk_space.is_full(error)
+            and self.table
+            and str(self.table) in str(error)
+        ):
+            raise disk_space.full(f"{self.table.parent.name}.{self.table.name}", self.table) from None
         if isinstance(error, duckdb.Error) and disk_space.is_full(error):
             raise disk_space.full("rows that do not fit into memory", tempfile.gettempdir()) from None
         if isinstance(error, duckdb.Error):

@@ -9,6 +9,8 @@ import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -86,8 +88,25 @@ def files(table: DeltaTable, folder: Path, values: Mapping[str, pa.Array]) -> Fi
     dataset = table.to_pyarrow_dataset()
     found = list(dataset.get_fragments(filter=near))
     here = pyarrow.fs.LocalFileSystem()  # the dataset's own cannot be used while deltalake writes
-    read = [dataset.format.make_fragment(_place(folder, each.path), here, each.partition_expression) for each in found]
+    read = [
+        dataset.format.make_fragment(_place(folder, each.path), here, _of_partition(each, partitions)) for each in found
+    ]
     return Files(dataset.schema, read, [each.path for each in found])
+
+
+def _of_partition(fragment: ds.Fragment, partitions: Collection[str]) -> pc.Expression | None:
+    """What a file's partition says of its rows, without the ends of the other columns.
+
+    Those are wrong where they pass through a float (of decimals from 16 digits on) or leave out NaN: by them a
+    condition would pass over a file that holds what it asks for.
+    """
+    keys = ds.get_partition_keys(fragment.partition_expression) if partitions else {}
+    conditions = [
+        pc.field(name).is_null() if keys[name] is None else pc.field(name) == keys[name]
+        for name in partitions
+        if name in keys
+    ]
+    return reduce(and_, conditions) if conditions else None
 
 
 def replace(

@@ -75,16 +75,19 @@ def fact(
         again = lake.engine.stage(_again(lake, target, touched, touched.keys, dimensions, lookups, grain))
         on = _same("r", "a", grain)
         rows = lake.sql(f"select r.* from rows r left semi join again a on {on}", rows=rows, again=again)
-    rows = lake.engine.stage(rows)
-    if grain:
-        _check_grain(lake, target, rows, grain)
     stays = (*grain, *as_of.values(), *(partition or {}), *partition_by)
+    if not grain:
+        rows = lake.engine.stage(rows)
     result = lake.engine.stage(_looked_up(lake, target, rows, dimensions, lookups, as_of, not_applicable, stays))
+    if grain:
+        # A natural key is unique in its dimension: what stands twice here does so in the rows.
+        _check_grain(lake, target, result, grain)
     orphans = lake.sql(
         "select * from result where " + (" or ".join(f"{quoted(name)} = {UNKNOWN}" for name in dimensions) or "false"),
         result=result,
     )
-    counted = Counts(target, rows_in=rows.count(), rows_out=result.count())  # a fan-out ends here, before the write
+    count = result.count()
+    counted = Counts(target, rows_in=count if grain else rows.count(), rows_out=count)
     note = touched.note if touched else None
     if again is not None:
         more = {"deleted": _replace_touched(lake, target, result, again, grain, note)}
