@@ -329,7 +329,7 @@ def test_a_frame_shows_data_as_text(lake):
 
 @embedded_only
 def test_a_condition_passes_over_no_row_that_a_file_holds(lake):
-    """Of many digits and of NaN the log tells other ends than the file has, and for Arrow NaN is greater than nothing."""
+    """Of many digits and of NaN the log tells other ends than a file has; for Arrow NaN is greater than nothing."""
     for name, partition_by in (("raw.whole", []), ("raw.parted", ["k"])):
         rows = "select 1 as k, cast(123456789012345.25 as decimal(20,2)) as d, cast('NaN' as double) as f"
         lake.write(name, lake.sql(rows), partition_by=partition_by)
