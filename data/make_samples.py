@@ -15,6 +15,7 @@ import northwind_samples
 import odp_samples
 import order_samples
 import ticket_samples
+import tpch_samples
 
 SAMPLE = Path(__file__).resolve().parent / "sample"
 README = """\
@@ -53,13 +54,19 @@ A snapshot and the changes after it, a folder each topic. Orders belong to sites
 {energy}
 ## `northwind/`: orders of a trader, a CSV file per table
 
-{northwind}"""
+{northwind}
+## `tpch/`: the tables of TPC-H by AWS DMS, in Parquet, and changes of them
+
+A folder each table. The changes stand aside, and flow when they are copied into the folders of their tables.
+
+{tpch}"""
 FOLDERS = {
     "odp": (odp_samples, ("table", "rows", "what is special", "what must happen")),
     "tickets": (ticket_samples, ("file", "what is special", "what must happen")),
     "orders_cdc": (order_samples, ("topic", "what is special", "what must happen")),
     "energy": (energy_samples, ("file", "what is special", "what must happen")),
     "northwind": (northwind_samples, ("file", "what is special", "what must happen")),
+    "tpch": (tpch_samples, ("file", "what is special", "what must happen")),
 }
 
 
