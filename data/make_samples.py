@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import course_samples
 import energy_samples
 import invoice_samples
+import northwind_json_samples
 import northwind_samples
 import odp_samples
 import order_samples
@@ -55,6 +56,9 @@ A snapshot and the changes after it, a folder each topic. Orders belong to sites
 ## `northwind/`: orders of a trader, a CSV file per table
 
 {northwind}
+## `northwind_json/`: the same orders as nested JSON
+
+{northwind_json}
 ## `tpch/`: the tables of TPC-H by AWS DMS, in Parquet, and changes of them
 
 A folder each table. The changes stand aside, and flow when they are copied into the folders of their tables.
@@ -66,6 +70,7 @@ FOLDERS = {
     "orders_cdc": (order_samples, ("topic", "what is special", "what must happen")),
     "energy": (energy_samples, ("file", "what is special", "what must happen")),
     "northwind": (northwind_samples, ("file", "what is special", "what must happen")),
+    "northwind_json": (northwind_json_samples, ("file", "what is special", "what must happen")),
     "tpch": (tpch_samples, ("file", "what is special", "what must happen")),
 }
 

@@ -15,9 +15,14 @@ ORDERS = range(1001, 1041)
 
 def folder() -> dict[str, bytes]:
     """The files by name."""
+    return {f"{name}.csv": _file(rows) for name, rows in tables().items()}
+
+
+def tables() -> dict[str, list[tuple[object, ...]]]:
+    """The rows of each table, the names of its columns first."""
     drawn = random.Random(1996)
     orders = [_order(drawn, number) for number in ORDERS]
-    tables = {
+    return {
         "categories": [("categoryID", "categoryName", "description")]
         + [(number, name, text) for number, (name, text) in enumerate(CATEGORIES.items(), 1)],
         "suppliers": [("supplierID", "companyName", "city", "region", "country")]
@@ -33,7 +38,6 @@ def folder() -> dict[str, bytes]:
         "orders": [_ORDER, *orders],
         "order-details": [_LINE, *(line for number in ORDERS for line in _lines(drawn, number))],
     }
-    return {f"{name}.csv": _file(rows) for name, rows in tables.items()}
 
 
 def listed() -> list[tuple[str, str, str]]:

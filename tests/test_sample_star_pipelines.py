@@ -18,7 +18,7 @@ TOTALS = "select count(*), sum(gross_amount), sum(net_amount) from mart.fact_ord
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for folder in ("notebooks", "pipelines", "data/sample/northwind"):
+    for folder in ("notebooks", "pipelines", "data/sample/northwind", "data/sample/northwind_json"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -50,3 +50,20 @@ def test_other_order_data_of_the_shape_gives_its_known_totals(project: Path, row
     done = run("northwind", {"landing": str(realdata / "star/northwind_csv")}, lake="lake", jobs=2).run
     assert done.status == "succeeded"
     assert rows(TOTALS) == [(2155, Decimal("1354458.59"), Decimal("1265793.0395"))]
+
+
+def test_nested_documents_give_the_star_of_the_tables(project: Path) -> None:
+    orders = project / "data/sample/northwind/orders.csv"
+    line = next(each for each in orders.read_text().splitlines() if each.startswith("1007,"))
+    address = "Dock Road, 1007"
+    orders.write_text(orders.read_text().replace(line, line.replace(address, f'"{address}"')))
+    for name, lake in (("northwind", "lake"), ("northwind_json", "lake of documents")):
+        assert run(name, {}, lake=lake, jobs=2).run.status == "succeeded"
+    flat, nested = Lake(project / "lake"), Lake(project / "lake of documents")
+    assert flat.names("mart") == nested.names("mart") != []
+    for name in flat.names("mart"):
+        of_tables, of_documents = (lake.read(name).to_arrow().to_pylist() for lake in (flat, nested))
+        assert sorted(map(str, of_tables)) == sorted(map(str, of_documents)), name
+    versions = {name: flat.describe(name).version for name in flat.names("mart")}
+    assert run("northwind_json", {}, lake="lake", jobs=2).run.status == "succeeded"
+    assert {name: flat.describe(name).version for name in flat.names("mart")} == versions
