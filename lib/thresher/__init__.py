@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from thresher.landing import Landing, Sample
     from thresher.parameters.types import Date
     from thresher.queries import query
+    from thresher.reconciliation import reconcile
     from thresher.secrets.store import Secret, secret
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ _PLACES = {
     "ingest": ("thresher.ingest", None),
     "plots": ("thresher.plots", None),
     "query": ("thresher.queries", "query"),
+    "reconcile": ("thresher.reconciliation", "reconcile"),
     "secret": ("thresher.secrets.store", "secret"),
     "spark": ("thresher.engines.spark", "session"),
     "star": ("thresher.star", None),
@@ -67,6 +69,7 @@ __all__ = [
     "ingest",
     "plots",
     "query",
+    "reconcile",
     "secret",
     "spark",
     "star",
