@@ -301,7 +301,8 @@ CRON = "expected minute hour day-of-month month day-of-week, such as '0 2 * * mo
         ),
         (
             "{on: [curatd.orders]}",
-            "schedule: on: found text ('curatd.orders'), expected a zone of raw, curated, mart, quarantine, changes",
+            "schedule: on: found text ('curatd.orders'), expected a zone of raw, curated, mart, quarantine, changes, "
+            "checks",
         ),
         ("{timezone: UTC}", "schedule: expected cron (times) or on (datasets), found neither"),
         ("{crom: '@daily'}", "schedule: unknown key 'crom'. Did you mean cron?"),

@@ -71,6 +71,7 @@ def test_an_empty_site_says_what_to_do(world: World) -> None:
         "Reports No report yet. A pipeline step with report: true publishes its notebook here.",
         "Pipelines No runs yet. Start one with thresher run pipelines/NAME.yml.",
         "Datasets No datasets yet.",
+        "Checks No rules yet. A pipeline step says them under checks.",
         "Quarantine Nothing was refused.",
         "Runs No runs yet.",
     ]

@@ -63,6 +63,15 @@ def checks_of(name: str) -> str:
     return "checks." + "_".join(parse_name(name))
 
 
+def surrogate_name(target: str) -> str:
+    """The surrogate key column of a dimension.
+
+    >>> surrogate_name("mart.dim_book")
+    'book_key'
+    """
+    return target.partition(".")[2].removeprefix("dim_") + "_key"
+
+
 def with_companions(names: Iterable[str]) -> list[str]:
     """Datasets, and those that a step which writes them may write beside them."""
     return [each for name in names for each in (name, quarantine_of(name), changes_of(name), checks_of(name))]

@@ -19,7 +19,7 @@ import pyarrow as pa
 from thresher.check_outcomes import VARIABLE, Checked
 from thresher.checks.checking import check, failing_rows, kept_rows
 from thresher.checks.rules import Rule, read_rule
-from thresher.datasets import checks_of
+from thresher.datasets import checks_of, surrogate_name
 from thresher.errors import ChecksFailed
 from thresher.frame import Frame
 from thresher.quarantine import as_json
@@ -80,8 +80,6 @@ def passed(lake: Lake, dataset: str, rows: Frame, after: Callable[[Frame], Frame
 
 def _exempt(rows: Frame, dataset: str, exempt: str) -> str:
     """The condition for rows that nobody delivered: a dimension's unknown member has a negative key."""
-    from thresher.star.members import surrogate_name
-
     surrogate = surrogate_name(dataset)
     return f"({exempt}) or {quoted(surrogate)} < 0" if surrogate in rows.columns else exempt
 

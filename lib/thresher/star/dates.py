@@ -8,10 +8,11 @@ from typing import Any
 import pyarrow as pa
 
 from thresher.counts import Counts
+from thresher.datasets import surrogate_name
 from thresher.errors import UsageError
 from thresher.lake import Lake
 from thresher.star.dimension import Dimension
-from thresher.star.members import NOT_APPLICABLE, UNKNOWN, surrogate_name
+from thresher.star.members import NOT_APPLICABLE, UNKNOWN
 
 _COLUMNS = pa.schema(
     [

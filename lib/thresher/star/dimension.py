@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from thresher.counts import Counts
+from thresher.datasets import surrogate_name
 from thresher.errors import UsageError
 from thresher.frame import Frame
 from thresher.lake import Lake
 from thresher.star import versions
-from thresher.star.members import IS_INFERRED, delivered, early, special_members, surrogate_name
+from thresher.star.members import IS_INFERRED, delivered, early, special_members
 from thresher.types import ddl, quoted
 
 

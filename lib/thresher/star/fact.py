@@ -8,12 +8,13 @@ import pyarrow as pa
 
 from thresher.columns import require_columns, require_unique
 from thresher.counts import Counts
+from thresher.datasets import surrogate_name
 from thresher.errors import DataError, DuplicateKeys, SchemaMismatch, UsageError
 from thresher.frame import Frame
 from thresher.incremental import Touched
 from thresher.lake import Lake
 from thresher.sql.params import literal
-from thresher.star.members import NOT_APPLICABLE, UNKNOWN, surrogate_name
+from thresher.star.members import NOT_APPLICABLE, UNKNOWN
 from thresher.types import ddl, quoted
 
 MODES = ("overwrite", "append", "merge")

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from thresher import dedupe, quarantine
 from thresher.columns import require_columns, require_unique
+from thresher.datasets import surrogate_name
 from thresher.errors import DuplicateKeys, UsageError
 from thresher.frame import Frame
 from thresher.lake import Lake
@@ -29,15 +30,6 @@ class Delivered:
     members: Frame
     rows_in: int
     refused: int
-
-
-def surrogate_name(target: str) -> str:
-    """The surrogate key column of a dimension.
-
-    >>> surrogate_name("mart.dim_book")
-    'book_key'
-    """
-    return target.partition(".")[2].removeprefix("dim_") + "_key"
 
 
 def delivered(lake: Lake, rows: Frame, target: str, key: Sequence[str], order_by: Sequence[str]) -> Delivered:

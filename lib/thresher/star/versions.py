@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from thresher.columns import require_columns
 from thresher.counts import Counts
-from thresher.datasets import changes_of
+from thresher.datasets import changes_of, surrogate_name
 from thresher.errors import SchemaMismatch, UsageError
 from thresher.frame import Frame
 from thresher.lake import Lake
 from thresher.sql.params import literal
-from thresher.star.members import IS_INFERRED, Delivered, delivered, early, special_members, surrogate_name
+from thresher.star.members import IS_INFERRED, Delivered, delivered, early, special_members
 from thresher.types import TIMESTAMP, ddl, quoted
 
 FROM_THE_BEGINNING = "timestamp '1900-01-01 00:00:00'"
