@@ -290,7 +290,7 @@ def main() -> None:
             if name not in PARTS:
                 raise SystemExit(f"--only {name}: unknown; expected some of {','.join(PARTS)}")
             with tempfile.TemporaryDirectory() as folder:
-                PARTS[name](Path(folder), data)
+                PARTS[name](Path(folder), data, chosen)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from northwind_samples import tables
+from northwind_samples import REFUSED_ORDER, tables
 
 Document = dict[str, Any]
 
@@ -33,7 +33,11 @@ def listed() -> list[tuple[str, str, str]]:
     return [
         ("`catalog.jsonl`", "Categories with their products, these with their supplier", "one row per product"),
         ("`directory.jsonl`", "One document with three lists", "three dimensions"),
-        ("`orders.jsonl.gz`", "Orders with their lines, parties by their keys", "the star of the CSV files"),
+        (
+            "`orders.jsonl.gz`",
+            f"Orders with their lines, parties by their keys; of order {REFUSED_ORDER} the lines alone",
+            "the star of the CSV files, row for row",
+        ),
     ]
 
 
@@ -53,6 +57,8 @@ def _product(row: Document, suppliers: dict[int, Document]) -> Document:
 
 def _order(row: Document, lines: Iterable[Document]) -> Document:
     mine = [line for line in lines if line["orderID"] == row["orderID"]]
+    if row["orderID"] == REFUSED_ORDER:
+        row = dict.fromkeys(row) | {"orderID": REFUSED_ORDER}
     return {
         "orderID": row["orderID"],
         "ordered": row["orderDate"],

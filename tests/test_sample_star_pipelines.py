@@ -53,10 +53,6 @@ def test_other_order_data_of_the_shape_gives_its_known_totals(project: Path, row
 
 
 def test_nested_documents_give_the_star_of_the_tables(project: Path) -> None:
-    orders = project / "data/sample/northwind/orders.csv"
-    line = next(each for each in orders.read_text().splitlines() if each.startswith("1007,"))
-    address = "Dock Road, 1007"
-    orders.write_text(orders.read_text().replace(line, line.replace(address, f'"{address}"')))
     for name, lake in (("northwind", "lake"), ("northwind_json", "lake of documents")):
         assert run(name, {}, lake=lake, jobs=2).run.status == "succeeded"
     flat, nested = Lake(project / "lake"), Lake(project / "lake of documents")
