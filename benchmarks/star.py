@@ -209,8 +209,11 @@ def maintained(folder: Path, data: Path, chosen: argparse.Namespace) -> None:
     def changed() -> None:
         nonlocal number
         number += 1
-        orders = f"select * from raw.lineitem where l_orderkey % 1000 = {number}"
-        moved = lake.sql(f"select * replace (l_quantity + 1 as l_quantity) from ({orders})")
+        columns = [name for name in lake.schema("raw.lineitem").names if name != "l_quantity"]
+        moved = lake.sql(
+            f"select {', '.join(columns)}, cast(l_quantity + 1 as decimal(15,2)) as l_quantity from raw.lineitem "
+            f"where l_orderkey % 1000 = {number}"
+        )
         lake.merge("raw.lineitem", moved, ["l_orderkey", "l_linenumber"])
 
     def whole() -> None:
