@@ -153,3 +153,23 @@ def test_dimensions_that_the_changes_know_nothing_of_are_named(shop):
         else:
             with pytest.raises(UsageError, match=r"knows nothing of \['mart.dim_person'\]; name them in dimensions"):
                 star.fact(shop, shop.sql(query), "mart.f", **made, touched=changes)
+
+
+@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
+def test_versions_are_compared_by_the_keys_that_changed_or_whole_where_nobody_noted_them(shop):
+    since = shop.describe("raw.people").version
+    shop.merge("raw.people", [{"id": 2, "name": "two"}, {"id": 9, "name": "nine"}], ["id"])
+    shop.apply("raw.people", [{"id": 3, "name": None, "gone": True}], ["id"], deleted="gone")
+    until = shop.describe("raw.people").version
+
+    def compared():
+        return [
+            sorted(row["id"] for row in each.to_arrow().to_pylist())
+            for each in shop.versions("raw.people", since, until)
+        ]
+
+    assert compared() == [[2, 3], [2, 9]]
+    noted = sorted((shop.location("raw.people") / "_changed_keys").iterdir())
+    assert len(noted) == 2
+    noted[0].rename(noted[0].with_name("another commit.parquet"))
+    assert compared() == [[1, 2, 3, 4], [1, 2, 4, 9]]

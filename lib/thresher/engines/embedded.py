@@ -21,7 +21,7 @@ from deltalake import CommitProperties, DeltaTable, WriterProperties, write_delt
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
 
 from thresher import disk_space, sql
-from thresher.engines import BatchFunction, copying, rewriting
+from thresher.engines import BatchFunction, changed_keys, copying, rewriting
 from thresher.engines.row_hashes import hash_of_rows
 from thresher.errors import DataError, LakeError, SchemaMismatch, SqlError, WriteConflict
 from thresher.frame import Frame
@@ -327,7 +327,21 @@ class EmbeddedEngine:
             DatasetFrame(self, table, rewriting.files(each, table, {}).without(paths[0] & paths[1]).rows)
             for each in tables
         )
-        return ours, theirs
+        keys = changed_keys.between(table, one, other)
+        if keys is None or not set(keys.column_names) <= set(ours.columns).intersection(theirs.columns):
+            return ours, theirs
+        return self._with_keys(ours, keys), self._with_keys(theirs, keys)
+
+    def _with_keys(self, rows: EmbeddedFrame, keys: pa.Table) -> EmbeddedFrame:
+        ours, theirs = self.fresh_name(), self.fresh_name()
+        on = _matching(ours, theirs, keys.column_names)
+        return EmbeddedFrame(
+            self,
+            f'select * from "{ours}" semi join "{theirs}" on {on}',
+            {ours: rows, theirs: keys},
+            "comparing versions",
+            rows.schema,
+        )
 
     def write(
         self,
@@ -409,7 +423,17 @@ class EmbeddedEngine:
             pa.schema([changes.schema.field(name) for name in columns]),
         )
         with _unwrapped(rows.batches()) as batches, _writable(table):
+            version = there.version() + 1  # or the commit fails
             rewriting.replace(there, table, old, batches, _writer(rows.schema), _metadata(note))
+        with _writable(table):
+            changed_keys.keep(table, version, self._keys(changes, keys).to_arrow())
+
+    def _keys(self, rows: EmbeddedFrame, keys: Sequence[str]) -> EmbeddedFrame:
+        name = self.fresh_name()
+        schema = pa.schema([rows.schema.field(key) for key in keys])
+        return EmbeddedFrame(
+            self, f'select {", ".join(map(_escaped, keys))} from "{name}"', {name: rows}, schema=schema
+        )
 
     def _extents(self, changes: EmbeddedFrame, keys: Sequence[str], partitions: Collection[str]) -> dict[str, pa.Array]:
         """The values of the keys by which a table knows its files: all of a partition's, else the least and greatest;
