@@ -159,7 +159,7 @@ def test_dimensions_that_the_changes_know_nothing_of_are_named(shop):
 def test_versions_are_compared_by_the_keys_that_changed_or_whole_where_nobody_noted_them(shop):
     since = shop.describe("raw.people").version
     shop.merge("raw.people", [{"id": 2, "name": "two"}, {"id": 9, "name": "nine"}], ["id"])
-    shop.apply("raw.people", [{"id": 3, "name": None, "gone": True}], ["id"], deleted="gone")
+    shop.apply("raw.people", [{"id": 3, "name": "", "gone": True}], ["id"], deleted="gone")
     until = shop.describe("raw.people").version
 
     def compared():

@@ -124,7 +124,8 @@ def _changed(
     for name, source in names.items():
         if not _is_kept(lake, source, before, now):
             return None
-        one, other = lake.versions(source, before[source][1], now[source][1])
+        # Each is read for both directions.
+        one, other = map(lake.engine.stage, lake.versions(source, before[source][1], now[source][1]))
         columns = ", ".join(map(quoted, one.columns))
         changed[name] = lake.sql(
             f"select {columns} from gone union all select {columns} from come",
